@@ -1,0 +1,136 @@
+package batchapi
+
+import (
+	"bytes"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const (
+	// maxRetryAfter is as long as any wait is believed.
+	maxRetryAfter = 24 * time.Hour
+
+	maxCodeBytes = 128
+	maxValues    = 64
+)
+
+// answer is what came back, read and bounded.
+type answer struct {
+	status          int
+	header          http.Header
+	body            []byte
+	bodyErr         error // why body is not all of it
+	clientRequestID string
+}
+
+// settleRequestID fills in the id that was sent where the service echoed none.
+func (a *answer) settleRequestID(sent string) {
+	if a.clientRequestID = a.header.Get(headerClientRequestID); a.clientRequestID == "" {
+		a.clientRequestID = sent
+	}
+}
+
+// asError reports the answer as a failure of operation.
+func (a *answer) asError(operation string, cause error) *Error {
+	e := &Error{
+		Operation:       operation,
+		StatusCode:      a.status,
+		RequestID:       a.header.Get(headerRequestID),
+		ClientRequestID: a.clientRequestID,
+		ServerDate:      httpTime(a.header.Get("Date")),
+		Err:             cause,
+	}
+	e.RetryAfter, e.HasRetryAfter = retryAfter(a.header.Get("Retry-After"), e.ServerDate, time.Now())
+	if body, ok := decodeBatchError(a.body); ok {
+		e.Code = body.Code
+		e.Message = ErrorMessage{Lang: body.Message.Lang, Value: redact(body.Message.Value)}
+		for _, v := range body.details() {
+			e.Values = append(e.Values, ErrorDetail{Key: v.Key, Value: redact(v.Value)})
+		}
+	}
+	return e
+}
+
+// batchError is the BatchError of the API: every member is optional, and members
+// that are not named here are ignored.
+type batchError struct {
+	Code    string `json:"code"`
+	Message struct {
+		Lang  string `json:"lang"`
+		Value string `json:"value"`
+	} `json:"message"`
+	Values json.RawMessage `json:"values"`
+}
+
+// decodeBatchError reports whether body is a BatchError. The media type is not
+// consulted: what a proxy labels JSON is still not Batch's, and Batch's answer
+// is the same behind a wrong label.
+func decodeBatchError(body []byte) (batchError, bool) {
+	var e batchError
+	if err := json.Unmarshal(trimBOM(body), &e); err != nil || !isCode(e.Code) {
+		return batchError{}, false
+	}
+	return e, true
+}
+
+// details are decoded on their own: Batch's verdict must not hang on them.
+func (e *batchError) details() []ErrorDetail {
+	var values []ErrorDetail
+	if json.Unmarshal(e.Values, &values) != nil {
+		return nil
+	}
+	return values[:min(len(values), maxValues)]
+}
+
+// isCode tells an identifier from whatever else a stranger may put there; codes
+// become metric reasons and dead-letter reasons.
+func isCode(s string) bool {
+	if s == "" || len(s) > maxCodeBytes {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' && c != '.' {
+			return false
+		}
+	}
+	return true
+}
+
+// retryAfter reads delay-seconds or a date (RFC 9110 §10.2.3), the latter
+// against the server's own clock where the answer has one.
+func retryAfter(value string, serverDate, now time.Time) (time.Duration, bool) {
+	value = strings.TrimSpace(value)
+	if digits := strings.TrimPrefix(value, "-"); digits != "" && strings.Trim(digits, "0123456789") == "" {
+		if digits != value {
+			return 0, true
+		}
+		seconds, err := strconv.ParseUint(digits, 10, 64)
+		if err != nil || seconds > uint64(maxRetryAfter/time.Second) {
+			return maxRetryAfter, true
+		}
+		return time.Duration(seconds) * time.Second, true
+	}
+	date := httpTime(value)
+	if date.IsZero() {
+		return 0, false
+	}
+	if serverDate.IsZero() {
+		serverDate = now
+	}
+	return min(max(date.Sub(serverDate), 0), maxRetryAfter), true
+}
+
+// httpTime returns the zero time for what is not an HTTP date.
+func httpTime(s string) time.Time {
+	t, err := http.ParseTime(s)
+	if err != nil {
+		return time.Time{}
+	}
+	return t
+}
+
+func trimBOM(b []byte) []byte { return bytes.TrimPrefix(b, []byte("\xef\xbb\xbf")) }

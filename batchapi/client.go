@@ -1,0 +1,160 @@
+package batchapi
+
+import (
+	"cmp"
+	"errors"
+	"fmt"
+	"net/http"
+	"runtime"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	azruntime "github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+)
+
+// DefaultAPIVersion is the revision of the Batch REST API this package speaks.
+const DefaultAPIVersion = "2025-06-01"
+
+const (
+	moduleName    = "batchterminator/batchapi"
+	moduleVersion = "v1.0.0"
+)
+
+// ClientOptions are the optional settings of a Client; the zero value is ready
+// for production.
+type ClientOptions struct {
+	// ClientOptions are azcore's own. Retry is ignored: this package never
+	// retries. Logging.IncludeBody is ignored, because a refusal may echo what
+	// was signed. A Transport that is an *http.Client is used without following
+	// redirects and without its cookie jar; any other Transport must not follow
+	// redirects by itself.
+	azcore.ClientOptions
+
+	// APIVersion is sent as api-version. Default: DefaultAPIVersion.
+	APIVersion string
+
+	// Scope is what a token is requested for. Default: derived from the
+	// endpoint's suffix. An endpoint outside the known clouds needs it.
+	Scope string
+
+	// AllowLoopbackHTTP admits plain http to a loopback address, for simulators
+	// on this machine. No token is requested for such an endpoint, a fixed
+	// placeholder is sent in its place, and the credential may be nil.
+	AllowLoopbackHTTP bool
+
+	// MaxConnsPerHost bounds the connection pool of the default transport.
+	// Default: 128. Below the number of concurrent calls, calls queue here,
+	// invisibly to whoever times them. Ignored when Transport is set.
+	MaxConnsPerHost int
+}
+
+// Client makes calls to one Batch account. It is safe for concurrent use.
+// Everything in it is fixed by NewClient but the token, which guards itself.
+type Client struct {
+	endpoint   endpoint
+	apiVersion string
+	userAgent  string
+	azure      *azcore.Client
+	tokens     *tokenSource // nil on a loopback http endpoint: no token exists there
+	closeIdle  func()
+}
+
+// NewClient returns a client of the Batch account at endpoint, which reads
+// https://{account}.{region}.batch.azure.com or the like in a sovereign cloud.
+// It makes no network call.
+func NewClient(endpoint string, cred azcore.TokenCredential, options *ClientOptions) (*Client, error) {
+	if options == nil {
+		options = &ClientOptions{}
+	}
+	target, err := parseEndpoint(endpoint, options.Scope, options.AllowLoopbackHTTP)
+	if err != nil {
+		return nil, fmt.Errorf("batch client: %w", err)
+	}
+	c := &Client{
+		endpoint:   target,
+		apiVersion: cmp.Or(options.APIVersion, options.ClientOptions.APIVersion, DefaultAPIVersion),
+		userAgent:  userAgent(options.Telemetry),
+	}
+	if !target.loopbackHTTP {
+		if cred == nil {
+			return nil, errors.New("batch client: credential: none given")
+		}
+		c.tokens = newTokenSource(cred, target.scope)
+	}
+	send, closeIdle := sender(options)
+	c.closeIdle = closeIdle
+	c.azure, err = azcore.NewClient(moduleName, moduleVersion, azruntime.PipelineOptions{
+		AllowedHeaders:         []string{headerClientRequestID, headerReturnClientRequestID, headerDataServiceID},
+		AllowedQueryParameters: []string{queryTimeOut, querySelect},
+		Tracing:                azruntime.TracingOptions{Namespace: "Microsoft.Batch"},
+	}, pipelineOptions(options, &guard{endpoint: target, tokens: c.tokens, send: send}))
+	if err != nil {
+		return nil, fmt.Errorf("batch client: %w", err)
+	}
+	return c, nil
+}
+
+// Endpoint returns the account's canonical address: lower case, no trailing
+// slash.
+func (c *Client) Endpoint() string { return c.endpoint.base }
+
+// InvalidateToken discards the cached token if Batch has refused it with 401 or
+// 403, so that the next call acquires another one. Callers that come late, with
+// a refusal of a token that has been replaced since, change nothing. The
+// credential may answer from a cache of its own; only when the refusal carried a
+// claims challenge, which is passed on to it, must it ask the authority again.
+func (c *Client) InvalidateToken() {
+	if c.tokens != nil {
+		c.tokens.invalidate()
+	}
+}
+
+// CloseIdleConnections closes the pool's connections that no call is using.
+func (c *Client) CloseIdleConnections() { c.closeIdle() }
+
+// pipelineOptions copies the caller's options with everything taken out that
+// could change a request or write down a secret. Retry is overruled in do.
+func pipelineOptions(options *ClientOptions, g *guard) *policy.ClientOptions {
+	azure := options.ClientOptions
+	azure.APIVersion = "" // set by request.go, on the URL that the guard compares
+	azure.Logging.IncludeBody = false
+	azure.Telemetry.Disabled = true // request.go sets a User-Agent that does not claim to be the SDK
+	azure.Transport = g
+	return &azure
+}
+
+// retryOff makes azcore's retry policy a single pass.
+var retryOff = policy.RetryOptions{MaxRetries: -1}
+
+// userAgent names this program. An empty value keeps Go's default from being
+// sent, which is what a caller who disabled telemetry asked for.
+func userAgent(telemetry policy.TelemetryOptions) string {
+	if telemetry.Disabled {
+		return ""
+	}
+	product := "batch-terminator/" + strings.TrimPrefix(moduleVersion, "v") +
+		" (" + runtime.Version() + "; " + runtime.GOOS + ")"
+	if telemetry.ApplicationID == "" {
+		return product
+	}
+	return strings.ReplaceAll(telemetry.ApplicationID, " ", "/") + " " + product
+}
+
+// sender returns the last function before the network. An *http.Client is
+// unwrapped to its RoundTripper, which cannot follow a redirect.
+func sender(options *ClientOptions) (send func(*http.Request) (*http.Response, error), closeIdle func()) {
+	switch t := options.Transport.(type) {
+	case nil:
+		transport := newTransport(cmp.Or(options.MaxConnsPerHost, defaultMaxConnsPerHost))
+		return transport.RoundTrip, transport.CloseIdleConnections
+	case *http.Client:
+		var transport = http.DefaultTransport
+		if t.Transport != nil {
+			transport = t.Transport
+		}
+		return withTimeout(transport.RoundTrip, t.Timeout), t.CloseIdleConnections
+	default:
+		return t.Do, func() {}
+	}
+}

@@ -1,0 +1,224 @@
+package batchapi
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	azruntime "github.com/Azure/azure-sdk-for-go/sdk/azcore/runtime"
+)
+
+// Names on the wire. timeOut has a capital O since 2025-06-01.
+const (
+	queryAPIVersion = "api-version"
+	queryTimeOut    = "timeOut"
+	querySelect     = "$select"
+
+	headerAuthorization         = "Authorization"
+	headerClientRequestID       = "Client-Request-Id"
+	headerReturnClientRequestID = "Return-Client-Request-Id"
+	headerOCPDate               = "Ocp-Date"
+	headerRequestID             = "Request-Id"
+	headerDataServiceID         = "Dataserviceid"
+)
+
+const (
+	maxETagBytes   = 256
+	maxServiceTime = 30 * time.Second
+)
+
+var (
+	// idGrammar is that of job and task ids: no dot, slash, percent sign or
+	// space, so that an id is one path segment whatever cleans the path.
+	idGrammar = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+
+	// jobIDGrammar adds the ids the service itself gives to the jobs of a job
+	// schedule, {scheduleId}:job-{n}.
+	jobIDGrammar = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}(:job-[1-9][0-9]{0,9})?$`)
+
+	guidGrammar = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+)
+
+// call is one request before it is built.
+type call struct {
+	operation, span string
+	method          string
+	jobID, taskID   string
+	action          string // what follows the task in the path
+	selects         string // $select, on reads
+	options         *TerminateTaskOptions
+}
+
+// path is the exact escaped path the request must leave with. Nothing in a valid
+// id needs escaping; the colon is legal in a segment (RFC 3986 §3.3).
+func (k *call) path() string {
+	return "/jobs/" + k.jobID + "/tasks/" + k.taskID + k.action
+}
+
+// do validates the call, sends it once, and returns the answer if it is a
+// success.
+func (c *Client) do(ctx context.Context, k call) (_ *answer, err error) {
+	if err := k.validate(); err != nil {
+		return nil, fmt.Errorf("%s: %w", k.operation, err)
+	}
+	a := &attempt{path: k.path(), caller: ctx}
+	ctx = context.WithValue(ctx, attemptKey{}, a)
+	// In the context, where it wins over the options of the client and over
+	// whatever retry options the caller's context carries.
+	ctx = policy.WithRetryOptions(ctx, retryOff)
+	ctx, endSpan := azruntime.StartSpan(ctx, k.span, c.azure.Tracer(), nil)
+	defer func() { endSpan(err) }()
+
+	req, err := c.newRequest(ctx, &k)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", k.operation, err)
+	}
+	sent := req.Raw().Header.Get(headerClientRequestID)
+	_, err = c.azure.Pipeline().Do(req)
+	if a.answer == nil {
+		if a.err != nil {
+			// The pipeline replaces errors by the context's once that has ended;
+			// what happened first is the better news.
+			err = a.err
+		}
+		return nil, fmt.Errorf("%s: %w", k.operation, err)
+	}
+	// An answer that arrived as the context ended is still the outcome.
+	a.answer.settleRequestID(sent)
+	if a.answer.status < 200 || a.answer.status > 299 {
+		return nil, a.answer.asError(k.operation, a.answer.bodyErr)
+	}
+	return a.answer, nil
+}
+
+// newRequest builds the request but for what only the guard may add: the token
+// and the date.
+func (c *Client) newRequest(ctx context.Context, k *call) (*policy.Request, error) {
+	// Concatenated, never joined: joining cleans the path, and cleaning is how
+	// an id climbs out of it.
+	req, err := azruntime.NewRequest(ctx, k.method, c.endpoint.base+k.path())
+	if err != nil {
+		return nil, err
+	}
+	raw := req.Raw()
+	query := queryAPIVersion + "=" + url.QueryEscape(c.apiVersion)
+	if k.selects != "" {
+		query += "&" + querySelect + "=" + url.QueryEscape(k.selects)
+	}
+	if k.options.TimeOut != 0 {
+		query += "&" + queryTimeOut + "=" + strconv.Itoa(int(k.options.TimeOut/time.Second))
+	}
+	raw.URL.RawQuery = query
+	setHeaders(raw.Header, k.options)
+	raw.Header.Set("Accept", "application/json")
+	raw.Header.Set("User-Agent", c.userAgent)
+	return req, nil
+}
+
+func setHeaders(h http.Header, o *TerminateTaskOptions) {
+	id := o.ClientRequestID
+	if id == "" {
+		id = newGUID()
+	}
+	h.Set(headerClientRequestID, id)
+	if o.ReturnClientRequestID {
+		h.Set(headerReturnClientRequestID, "true")
+	}
+	for _, condition := range []struct{ name, value string }{
+		{"If-Match", o.IfMatch},
+		{"If-None-Match", o.IfNoneMatch},
+		{"If-Modified-Since", formatTime(o.IfModifiedSince)},
+		{"If-Unmodified-Since", formatTime(o.IfUnmodifiedSince)},
+	} {
+		if condition.value != "" {
+			h.Set(condition.name, condition.value)
+		}
+	}
+}
+
+// validate refuses what must never be sent, and what the service would refuse
+// with a text that is harder to read.
+func (k *call) validate() error {
+	if !jobIDGrammar.MatchString(k.jobID) {
+		return &ArgumentError{Field: "jobId", Reason: "must be 1 to 64 letters, digits, hyphens and underscores, or such an id followed by :job-{n}"}
+	}
+	if !idGrammar.MatchString(k.taskID) {
+		return &ArgumentError{Field: "taskId", Reason: "must be 1 to 64 letters, digits, hyphens and underscores"}
+	}
+	return k.options.validate()
+}
+
+func (o *TerminateTaskOptions) validate() error {
+	if o.TimeOut != 0 && (o.TimeOut < time.Second || o.TimeOut > maxServiceTime || o.TimeOut%time.Second != 0) {
+		return &ArgumentError{Field: "timeOut", Reason: "must be whole seconds, 1 to 30"}
+	}
+	if o.ClientRequestID != "" && !guidGrammar.MatchString(o.ClientRequestID) {
+		return &ArgumentError{Field: "clientRequestId", Reason: "must be a GUID without decoration"}
+	}
+	if !isETag(o.IfMatch) {
+		return &ArgumentError{Field: "ifMatch", Reason: etagRule}
+	}
+	if !isETag(o.IfNoneMatch) {
+		return &ArgumentError{Field: "ifNoneMatch", Reason: etagRule}
+	}
+	return o.validateConditions()
+}
+
+// validateConditions keeps to the two pairs the service takes. A date outside
+// four-digit years has no RFC 7231 form.
+func (o *TerminateTaskOptions) validateConditions() error {
+	for _, date := range []struct {
+		field string
+		value time.Time
+	}{{"ifModifiedSince", o.IfModifiedSince}, {"ifUnmodifiedSince", o.IfUnmodifiedSince}} {
+		if y := date.value.UTC().Year(); !date.value.IsZero() && (y < 1 || y > 9999) {
+			return &ArgumentError{Field: date.field, Reason: "year must have four digits"}
+		}
+	}
+	ifMatch, ifNoneMatch := o.IfMatch != "", o.IfNoneMatch != ""
+	modified, unmodified := !o.IfModifiedSince.IsZero(), !o.IfUnmodifiedSince.IsZero()
+	if (ifMatch || unmodified) && (ifNoneMatch || modified) {
+		return &ArgumentError{Field: "conditions", Reason: "only ifMatch with ifUnmodifiedSince, or ifNoneMatch with ifModifiedSince, may be combined"}
+	}
+	return nil
+}
+
+const etagRule = "must be visible ASCII, at most 256 bytes"
+
+func isETag(s string) bool {
+	if len(s) > maxETagBytes {
+		return false
+	}
+	for i := range len(s) {
+		if s[i] <= ' ' || s[i] > '~' {
+			return false
+		}
+	}
+	return true
+}
+
+// formatTime writes the RFC 7231 form. Go's RFC 1123 layouts would name a zone
+// the service does not take.
+func formatTime(t time.Time) string {
+	if t.IsZero() {
+		return ""
+	}
+	return t.UTC().Format(http.TimeFormat)
+}
+
+// newGUID returns a random GUID (RFC 9562 version 4).
+func newGUID() string {
+	var b [16]byte
+	_, _ = rand.Read(b[:]) // documented never to fail
+	b[6] = b[6]&0x0f | 0x40
+	b[8] = b[8]&0x3f | 0x80
+	s := hex.EncodeToString(b[:])
+	return s[:8] + "-" + s[8:12] + "-" + s[12:16] + "-" + s[16:20] + "-" + s[20:]
+}

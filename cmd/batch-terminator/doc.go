@@ -1,0 +1,13 @@
+// Command batch-terminator terminates Azure Batch tasks on request: it takes requests from a Service Bus queue, makes the
+// Batch call until its outcome is certain, and settles each message exactly once.
+//
+//	run       work until SIGTERM or SIGINT, then drain
+//	send      publish requests, as upstream systems do
+//	version   say what this binary is
+//
+// Settings come from flags, then environment variables, then defaults; package app has all of them. Exit codes: 0 done,
+// 1 failed or interrupted, 2 the settings or the requests given are wrong and nothing was done.
+//
+// The first signal drains; a second one ends the process at once with code 1, and what was in flight comes back when its
+// locks end.
+package main

@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"batchterminator/cmd/internal/app"
+)
+
+// Exit codes.
+const (
+	exitOK       = 0
+	exitFailed   = 1
+	exitSettings = 2
+)
+
+const name = "batch-terminator"
+
+const description = `Terminates Azure Batch tasks on request. Requests arrive as messages in an Azure Service Bus queue.
+
+Every setting is a flag or an environment variable, shown behind its help as $NAME; a flag wins.`
+
+// commandLine is the grammar.
+type commandLine struct {
+	Run     runCommand     `cmd:"" help:"Work until a stop signal, then drain."`
+	Send    sendCommand    `cmd:"" help:"Publish terminate requests."`
+	Version versionCommand `cmd:"" help:"Print version, revision and Go version."`
+}
+
+// streams are the process's standard streams.
+type streams struct {
+	in       io.Reader
+	out, err io.Writer
+}
+
+// run is the whole program but for signals and the end of the process.
+func run(ctx context.Context, args []string, env app.Environment, stdin io.Reader, stdout, stderr io.Writer) int {
+	return runWith(ctx, args, env, streams{stdin, stdout, stderr}, app.Deps{})
+}
+
+// runWith takes the network from deps, for tests.
+func runWith(ctx context.Context, args []string, env app.Environment, std streams, deps app.Deps) int {
+	var cli commandLine
+	parsed, err := app.Parse(&cli, app.Command{Name: name, Description: description, Env: env, Stdout: std.out}, args)
+	switch {
+	case errors.Is(err, app.ErrHelp):
+		return exitOK
+	case err != nil:
+		return fail(std.err, err, args)
+	}
+	switch parsed.Command() {
+	case "run":
+		err = cli.Run.run(ctx, env, std, deps)
+	case "send":
+		err = cli.Send.run(ctx, std, deps)
+	default:
+		err = cli.Version.run(std)
+	}
+	return fail(std.err, err, args)
+}
+
+// usageError is a mistake in what was given; nothing has been done.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// fail prints one line for each thing that went wrong, and returns the exit code.
+func fail(w io.Writer, err error, args []string) int {
+	if err == nil {
+		return exitOK
+	}
+	lines := []error{err}
+	problems, settings := errors.AsType[app.Problems](err)
+	if settings {
+		lines = problems
+	}
+	for _, line := range lines {
+		_, _ = fmt.Fprintf(w, "%s: %v\n", name, line)
+	}
+	if _, usage := errors.AsType[usageError](err); !settings && !usage {
+		return exitFailed
+	}
+	_, _ = fmt.Fprintf(w, "Run \"%s --help\" for the settings.\n", command(args))
+	return exitSettings
+}
+
+// command is the program and the command that was meant, for the hint.
+func command(args []string) string {
+	for _, known := range []string{"run", "send", "version"} {
+		if len(args) > 0 && args[0] == known {
+			return name + " " + known
+		}
+	}
+	return name
+}
+
+type runCommand struct {
+	Settings app.Settings `embed:""`
+}
+
+// Help is shown behind the command's one-line help.
+func (runCommand) Help() string {
+	return `Takes requests from the queue, or the subscription of a topic, and calls Terminate Task until the outcome is certain. The first SIGTERM or SIGINT drains: what is in flight finishes or goes back to the queue. A second one exits at once with code 1. Exit codes: 0 drained, 1 failed, 2 wrong settings.
+
+Examples:
+
+  SERVICEBUS_NAMESPACE=example.servicebus.windows.net BATCH_ENDPOINT=https://acme.westeurope.batch.azure.com batch-terminator run
+
+  batch-terminator run --namespace=example.servicebus.windows.net --topic=batch --subscription=terminate --batch-endpoint=https://acme.westeurope.batch.azure.com --concurrency=128`
+}
+
+func (c runCommand) run(ctx context.Context, env app.Environment, std streams, deps app.Deps) error {
+	s := c.Settings
+	log, err := app.NewLogger(s.Operation.LogLevel, s.Operation.LogFormat, std.err)
+	if err != nil {
+		return err
+	}
+	deps.Log = log.With(app.PlatformFields(env)...)
+	deps.Registry, deps.Version = prometheus.NewRegistry(), readBuild().Version
+	process, err := app.Build(s, deps)
+	if err != nil {
+		return err
+	}
+	limits := s.Limits()
+	deps.Log.Info(name, zap.String("version", deps.Version),
+		zap.Int("calls_per_delivery_at_most", s.Retry.Attempts), zap.Duration("delivery_at_most", limits.Delivery),
+		zap.Int("deliveries_per_request_at_most", limits.Deliveries), zap.Duration("request_given_up_after", s.Retry.MaxAge),
+		zap.Int("messages_under_lock_at_most", limits.Held), zap.Duration("drain_at_most", s.Worker.Grace-2*time.Second))
+	_, err = process.Run(ctx)
+	return err
+}

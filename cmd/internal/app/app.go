@@ -1,0 +1,199 @@
+package app
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"batchterminator/batchapi"
+	"batchterminator/handler"
+	"batchterminator/metrics"
+	"batchterminator/worker"
+)
+
+// Deps is what the process needs beside its settings; tests and the sandbox swap the network in it.
+type Deps struct {
+	Log *zap.Logger
+	// Registry takes the process's series and must not hold any of them yet.
+	Registry *prometheus.Registry
+	// Version goes into the build_info series.
+	Version string
+	// Dial replaces the Service Bus SDK's own dialling; nil in production.
+	Dial func(context.Context) (net.Conn, error)
+	// Transport returns the transport to a Batch endpoint; nil, or a nil result, takes package batchapi's own.
+	Transport func(endpoint string) policy.Transporter
+}
+
+// App is the wired process. Use it once.
+type App struct {
+	listen    string
+	log       *zap.Logger
+	worker    *worker.Worker
+	clients   map[string]*batchapi.Client
+	endpoints int
+	admin     http.Handler
+
+	mu   sync.Mutex
+	addr string // where the admin server listens, under mu; written by Run
+}
+
+// Build checks the settings and wires the process. Nothing is dialled, and no token is asked for.
+func Build(s Settings, d Deps) (*App, error) {
+	if d.Log == nil || d.Registry == nil {
+		return nil, errors.New("app: log and registry are required")
+	}
+	if err := s.Validate(); err != nil {
+		return nil, err
+	}
+	list, _ := s.parseEndpoints() // Validate has reported its errors
+	names := make([]string, len(list))
+	for i, e := range list {
+		names[i] = e.canonical
+	}
+	credential, err := s.credential(list)
+	if err != nil {
+		return nil, err
+	}
+	m := metrics.New(d.Registry, d.Version, names)
+	clients, err := s.clients(list, credential, d.Transport, func(endpoint string) policy.Policy { return counter{endpoint, m} })
+	if err != nil {
+		return nil, err
+	}
+	gates := worker.NewGates(names, s.Batch.Rate, m, d.Log)
+	h, err := s.handler(names[0], clients, gates)
+	if err != nil {
+		return nil, err
+	}
+	w, err := worker.New(s.worker(credential, d, h, gates, m))
+	if err != nil {
+		return nil, err
+	}
+	a := &App{listen: s.Operation.Listen, log: d.Log, worker: w, clients: clients, endpoints: len(list)}
+	a.admin = newAdmin(d.Registry, a.Status)
+	return a, nil
+}
+
+func (s *Settings) needsCredential(list []endpoint) bool { return len(s.hosts(list)) > 0 }
+
+// hosts are the hosts that see a token.
+func (s *Settings) hosts(list []endpoint) (hosts []string) {
+	if s.ServiceBus.Namespace != "" {
+		hosts = append(hosts, s.ServiceBus.Namespace)
+	}
+	for _, e := range list {
+		if !e.loopback {
+			hosts = append(hosts, e.host())
+		}
+	}
+	return hosts
+}
+
+// credential returns the one credential for Service Bus and Batch, nil when neither needs it.
+func (s *Settings) credential(list []endpoint) (azcore.TokenCredential, error) {
+	if !s.needsCredential(list) {
+		return nil, nil
+	}
+	return newCredential(s.hosts(list))
+}
+
+func (s *Settings) handler(first string, clients map[string]*batchapi.Client, gates *worker.Gates) (*handler.Handler, error) {
+	accounts := make(map[string]handler.Account, len(clients))
+	for name, client := range clients {
+		accounts[name] = client
+	}
+	return handler.New(handler.Config{
+		Accounts: accounts, Default: first, Gate: gates, Retry: s.Retry.retry(),
+		NotFoundDeadLetters:      s.Batch.OnNotFound == "dead-letter",
+		ConditionNotMetCompletes: s.Batch.OnConditionNotMet == "complete",
+	})
+}
+
+func (s *Settings) worker(credential azcore.TokenCredential, d Deps, h *handler.Handler, gates *worker.Gates, m *metrics.Metrics) worker.Config {
+	c := worker.Defaults()
+	c.ServiceBus = s.ServiceBus.target()
+	c.ServiceBus.Subscription, c.ServiceBus.Dial = s.Subscription, d.Dial
+	if s.ServiceBus.Namespace != "" {
+		c.ServiceBus.Credential = credential
+	}
+	c.Handler, c.Gates, c.Metrics, c.Log = h, gates, m, d.Log
+	c.Concurrency, c.ReadyBuffer = s.Worker.Concurrency, int(s.Worker.ReadyBuffer)
+	c.MaxLock, c.MaxDeliveryCount, c.Grace = s.Worker.MaxLock, s.Worker.MaxDeliveryCount, s.Worker.Grace
+	c.Redelivery = s.Retry.redelivery()
+	return c
+}
+
+func (r RetrySettings) retry() handler.Retry {
+	return handler.Retry{Attempts: r.Attempts, Initial: r.Initial, Max: r.Max, Budget: r.Budget, MaxWait: r.MaxInProcessWait}
+}
+
+func (r RetrySettings) redelivery() handler.Redelivery {
+	return handler.Redelivery{Initial: r.RedeliveryInitial, Max: r.RedeliveryMax, MaxAge: r.MaxAge, MaxCount: r.MaxRedeliveries}
+}
+
+// farewell bounds the end of the admin server; it is part of the time that package worker leaves at the end of the grace.
+const farewell = 500 * time.Millisecond
+
+// Run serves and works until ctx ends, drains, and returns how that went. Its only error comes before any work: the admin
+// address cannot be bound.
+func (a *App) Run(ctx context.Context) (worker.Report, error) {
+	stop, err := a.serve()
+	if err != nil {
+		return worker.Report{}, err
+	}
+	defer stop()
+	report := a.worker.Run(ctx)
+	for _, client := range a.clients {
+		client.CloseIdleConnections()
+	}
+	return report, nil
+}
+
+// serve starts the admin server, if there is to be one. The returned function ends it and waits.
+func (a *App) serve() (stop func(), err error) {
+	if a.listen == "" {
+		return func() {}, nil
+	}
+	listener, err := net.Listen("tcp", a.listen)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", setting("listen", "LISTEN"), err)
+	}
+	a.mu.Lock()
+	a.addr = listener.Addr().String()
+	a.mu.Unlock()
+	a.log.Info("serving metrics and health", zap.String("address", listener.Addr().String()))
+	server := newServer(a.admin, a.log)
+	var owner sync.WaitGroup
+	owner.Go(func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			a.log.Error("the server of metrics and health ended", zap.Error(err))
+		}
+	})
+	return func() {
+		ctx, cancel := context.WithTimeout(context.Background(), farewell)
+		defer cancel()
+		if err := cmp.Or(server.Shutdown(ctx), server.Close()); err != nil {
+			a.log.Debug("the server of metrics and health ended with a request under way", zap.Error(err))
+		}
+		owner.Wait()
+	}, nil
+}
+
+// AdminAddr returns where /metrics, /healthz and /readyz are served, "" before Run has bound it.
+func (a *App) AdminAddr() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.addr
+}
+
+// Handler serves /metrics, /healthz and /readyz, for who brings a server of their own.
+func (a *App) Handler() http.Handler { return a.admin }

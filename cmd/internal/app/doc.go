@@ -1,0 +1,32 @@
+// Package app wires the process: settings become endpoints, Batch clients, gates, the handler, the worker and its metrics.
+// Both commands of this module build the same process with it, so that what the sandbox shows is what production runs.
+//
+//	settings.go    every setting: flag, environment variable, default, unit, help
+//	validate.go    what a setting may be, one line for each problem
+//	endpoint.go    which Batch endpoints may be called
+//	parse.go       flag over environment over default; usage errors as one line
+//	typo.go        environment variables that almost have a setting's name
+//	limits.go      the worst case, in numbers
+//	publisher.go   what publishes instead of working
+//	credential.go  the one Azure credential, made only when something needs it
+//	app.go         Build and Run
+//	count.go       counts and times every Batch call
+//	admin.go       /metrics, /healthz, /readyz
+//	logger.go      the log
+//
+// # Why settings are checked here and again below
+//
+// The packages below check what they are given, in their own words. A person who starts the process knows flags and
+// environment variables, so this package says the same in those words first; a test holds the two to each other.
+//
+// # Order of the end
+//
+// The worker drains while the admin server still answers, so that readiness and the counters of the drain can be read;
+// only then does the server close.
+//
+// # Rejected
+//
+//   - A settings file: the platform has environment variables and secret references, and a third source makes it
+//     harder to say where a value came from.
+//   - Required flags in the parser: it stops at the first one, and a person wants the whole list.
+package app

@@ -1,0 +1,251 @@
+package handler
+
+import (
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+	"unicode/utf8"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// MaxBody bounds a message body, in bytes. A request needs a few hundred.
+const MaxBody = 64 << 10
+
+const (
+	maxETag  = 256 // bytes of ifMatch and ifNoneMatch
+	maxAudit = 256 // characters of reason and requestedBy
+	// maxTimeOut is the service's own limit: "If the value is larger than 30, the default will be used instead".
+	maxTimeOut = 30
+)
+
+// Request is a decoded and valid terminate request. README's message table describes the fields.
+type Request struct {
+	JobID, TaskID string
+	// Endpoint is the canonical endpoint of the account to call, from the allow-list.
+	Endpoint string
+	// TimeOut limits the server's processing, in whole seconds; 0 when absent.
+	TimeOut time.Duration
+	// At most one of these, or one of the two pairs that Batch allows.
+	IfMatch, IfNoneMatch               string
+	IfModifiedSince, IfUnmodifiedSince time.Time
+	// CreatedBefore guards against a newer task of the same id; zero when absent.
+	CreatedBefore time.Time
+	// ClientRequestID is the sender's own id, "" when it is to be derived.
+	ClientRequestID string
+	// Reason and RequestedBy are for the audit line only.
+	Reason, RequestedBy string
+}
+
+// field is one member of the request object: its JSON kind and what its value must be.
+type field struct {
+	name string
+	kind jsontext.Kind
+	set  func(*Request, jsontext.Value) error
+}
+
+// fields is the message contract. A member that is not here refuses the message: a misspelt condition must never turn
+// into an unconditional terminate.
+var fields = []field{
+	{"jobId", '"', text(func(r *Request) *string { return &r.JobID }, matches(jobIDGrammar, "1 to 64 letters, digits, '-' or '_', optionally ':job-<n>'"))},
+	{"taskId", '"', text(func(r *Request) *string { return &r.TaskID }, matches(taskIDGrammar, "1 to 64 letters, digits, '-' or '_'"))},
+	{"endpoint", '"', text(func(r *Request) *string { return &r.Endpoint }, notEmpty)},
+	{"timeOut", '0', timeOut},
+	{"ifMatch", '"', text(func(r *Request) *string { return &r.IfMatch }, etag)},
+	{"ifNoneMatch", '"', text(func(r *Request) *string { return &r.IfNoneMatch }, etag)},
+	{"ifModifiedSince", '"', date(func(r *Request) *time.Time { return &r.IfModifiedSince }, anyDate)},
+	{"ifUnmodifiedSince", '"', date(func(r *Request) *time.Time { return &r.IfUnmodifiedSince }, anyDate)},
+	{"createdBefore", '"', date(func(r *Request) *time.Time { return &r.CreatedBefore }, rfc3339)},
+	{"clientRequestId", '"', text(func(r *Request) *string { return &r.ClientRequestID }, matches(guidGrammar, "a GUID without braces"))},
+	{"reason", '"', text(func(r *Request) *string { return &r.Reason }, atMost(maxAudit))},
+	{"requestedBy", '"', text(func(r *Request) *string { return &r.RequestedBy }, atMost(maxAudit))},
+}
+
+// Identifier grammars. `..` as a task id would, after path cleaning, terminate the whole job.
+var (
+	jobIDGrammar  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}(:job-[1-9][0-9]{0,9})?$`)
+	taskIDGrammar = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	guidGrammar   = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
+	// dateGrammar is that of RFC 3339 §5.6, where time.Parse would also take a comma, or an hour of one digit.
+	dateGrammar = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
+)
+
+// DecodeRequest reads one request object. It refuses unknown and repeated members, wrong types, null, wrong-case names,
+// trailing data and invalid UTF-8; the error is one line that names the member and what it must be.
+// The endpoint is not checked against the allow-list here: that is the handler's.
+func DecodeRequest(body []byte) (Request, error) {
+	var r Request
+	if len(body) == 0 {
+		return r, fmt.Errorf("body: empty; want one JSON object with jobId and taskId")
+	}
+	if len(body) > MaxBody {
+		return r, fmt.Errorf("body: %d bytes; at most %d are read", len(body), MaxBody)
+	}
+	if k := jsontext.Value(body).Kind(); k != '{' {
+		return r, fmt.Errorf("body: want one JSON object, got %s", kindName(k))
+	}
+	var members map[string]jsontext.Value
+	if err := json.Unmarshal(body, &members); err != nil {
+		return r, fmt.Errorf("body: %s", printable(err.Error()))
+	}
+	for _, f := range fields {
+		v, ok := members[f.name]
+		if !ok {
+			continue
+		}
+		delete(members, f.name)
+		if v.Kind() != f.kind {
+			return r, fmt.Errorf("%s: want %s, got %s", f.name, kindName(f.kind), kindName(v.Kind()))
+		}
+		if err := f.set(&r, v); err != nil {
+			return r, fmt.Errorf("%s: %w", f.name, err)
+		}
+	}
+	if len(members) > 0 {
+		return r, unknownMember(slices.Min(slices.Collect(maps.Keys(members))))
+	}
+	return r, r.check()
+}
+
+// check holds the rules that join several members.
+func (r Request) check() error {
+	switch {
+	case r.JobID == "":
+		return fmt.Errorf("jobId: required")
+	case r.TaskID == "":
+		return fmt.Errorf("taskId: required")
+	}
+	var set []string
+	for name, present := range map[string]bool{
+		"ifMatch": r.IfMatch != "", "ifNoneMatch": r.IfNoneMatch != "",
+		"ifModifiedSince": !r.IfModifiedSince.IsZero(), "ifUnmodifiedSince": !r.IfUnmodifiedSince.IsZero(),
+	} {
+		if present {
+			set = append(set, name)
+		}
+	}
+	slices.Sort(set)
+	both := strings.Join(set, "+")
+	switch {
+	case len(set) > 0 && !r.CreatedBefore.IsZero():
+		return fmt.Errorf("createdBefore: cannot be combined with %s: it sets its own condition", both)
+	case len(set) < 2, both == "ifModifiedSince+ifNoneMatch", both == "ifMatch+ifUnmodifiedSince":
+		return nil
+	}
+	return fmt.Errorf("%s: Batch allows one condition, or ifNoneMatch+ifModifiedSince, or ifMatch+ifUnmodifiedSince", both)
+}
+
+func unknownMember(name string) error {
+	for _, f := range fields {
+		if strings.EqualFold(f.name, name) {
+			return fmt.Errorf("%s: unknown member; did you mean %s?", quoted(name), f.name)
+		}
+	}
+	return fmt.Errorf("%s: unknown member", quoted(name))
+}
+
+func text(at func(*Request) *string, valid func(string) error) func(*Request, jsontext.Value) error {
+	return func(r *Request, v jsontext.Value) error {
+		if err := json.Unmarshal(v, at(r)); err != nil {
+			return err
+		}
+		return valid(*at(r))
+	}
+}
+
+func date(at func(*Request) *time.Time, parse func(string) (time.Time, error)) func(*Request, jsontext.Value) error {
+	return func(r *Request, v jsontext.Value) error {
+		var s string
+		if err := json.Unmarshal(v, &s); err != nil {
+			return err
+		}
+		t, err := parse(s)
+		*at(r) = t
+		return err
+	}
+}
+
+func timeOut(r *Request, v jsontext.Value) error {
+	var n int32
+	if err := json.Unmarshal(v, &n); err != nil || n < 1 || n > maxTimeOut {
+		return fmt.Errorf("want a whole number from 1 to %d (seconds), got %s", maxTimeOut, clip(v.String(), 20))
+	}
+	r.TimeOut = time.Duration(n) * time.Second
+	return nil
+}
+
+func matches(grammar *regexp.Regexp, want string) func(string) error {
+	return func(s string) error {
+		if !grammar.MatchString(s) {
+			return fmt.Errorf("want %s, got %s", want, quoted(s))
+		}
+		return nil
+	}
+}
+
+func notEmpty(s string) error {
+	if s == "" {
+		return fmt.Errorf("empty; leave the member out to use the configured one")
+	}
+	return nil
+}
+
+func etag(s string) error {
+	if s == "" || len(s) > maxETag || strings.ContainsFunc(s, func(c rune) bool { return c <= ' ' || c > '~' }) {
+		return fmt.Errorf("want 1 to %d visible ASCII characters, got %s", maxETag, quoted(s))
+	}
+	return nil
+}
+
+func atMost(n int) func(string) error {
+	return func(s string) error {
+		if c := utf8.RuneCountInString(s); c > n {
+			return fmt.Errorf("%d characters; at most %d", c, n)
+		}
+		return nil
+	}
+}
+
+func rfc3339(s string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339Nano, s)
+	// In GMT the year must keep the four digits that RFC 7231 has room for; the zero time means an absent member.
+	if year := t.UTC().Year(); err != nil || !dateGrammar.MatchString(s) || t.IsZero() || year < 1 || year > 9999 {
+		return t, fmt.Errorf("want an RFC 3339 date such as 2026-01-31T17:00:00Z, got %s", quoted(s))
+	}
+	return t.UTC(), nil
+}
+
+func anyDate(s string) (time.Time, error) {
+	if t, err := rfc3339(s); err == nil {
+		return t, nil
+	}
+	// Only the preferred form of RFC 7231 §7.1.1.1; http.ParseTime would also take the two obsolete ones.
+	t, err := time.Parse(http.TimeFormat, s)
+	if err != nil || t.IsZero() {
+		return t, fmt.Errorf("want an RFC 3339 or RFC 7231 date, got %s", quoted(s))
+	}
+	return t.UTC(), nil
+}
+
+func kindName(k jsontext.Kind) string {
+	switch k {
+	case '{':
+		return "an object"
+	case '[':
+		return "an array"
+	case '"':
+		return "a string"
+	case '0':
+		return "a number"
+	case 't', 'f':
+		return "a boolean"
+	case 'n':
+		return "null"
+	}
+	return "no JSON"
+}

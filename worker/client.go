@@ -1,0 +1,140 @@
+package worker
+
+// The crash-only client. An SDK client, its connection, receiver and sender are one value with one life. The first call
+// that fails or hangs ends it; a new one is dialled, warmed by one caller, and only then let loose. The SDK is never left
+// to recover under concurrent callers: each of them would build, and leak, a set of links of its own.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+)
+
+// guardMargin is how long a call may overrun its context before it counts as hung. The SDK does so by up to a minute.
+const guardMargin = time.Second
+
+var (
+	errHung     = errors.New("the call ignored its deadline")
+	errReplaced = errors.New("the client was replaced during the call")
+	// errLinkFailed stands for a receive without messages and without an error. That never means "idle".
+	errLinkFailed = errors.New("the receive link failed")
+)
+
+// panicError is a panic inside the SDK, caught on its way out.
+type panicError struct {
+	value any
+	stack []byte
+}
+
+func (e *panicError) Error() string { return fmt.Sprintf("panic in the SDK: %v", e.value) }
+
+// client is one life of the connection to Service Bus.
+type client struct {
+	*connection
+	// canSend is set while warming, before anyone else sees the client.
+	canSend bool
+	born    time.Time
+
+	ctx    context.Context // ends with the client; its cause is the failure
+	cancel context.CancelCauseFunc
+
+	mu    sync.Mutex
+	calls int           // inside the SDK, under mu
+	idle  chan struct{} // closed once the client ended and calls is 0, under mu
+	cause string        // the metric label of the first failure, under mu
+}
+
+func newClient(c *connection) *client {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	return &client{connection: c, born: time.Now(), ctx: ctx, cancel: cancel, idle: make(chan struct{})}
+}
+
+// fail ends the client; only the first failure counts.
+func (c *client) fail(cause string, err error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return
+	}
+	c.cause = cause
+	c.cancel(err)
+	if c.calls == 0 {
+		close(c.idle)
+	}
+}
+
+func (c *client) enter() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ctx.Err() != nil {
+		return false
+	}
+	c.calls++
+	return true
+}
+
+func (c *client) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.calls--; c.calls == 0 && c.ctx.Err() != nil {
+		close(c.idle)
+	}
+}
+
+// do makes one SDK call under a deadline that holds even when the SDK ignores it. A call that hangs ends the client; its
+// late answer is dropped. A panic comes back as *panicError.
+func do[T any](ctx context.Context, c *client, limit time.Duration, call func(context.Context) (T, error)) (T, error) {
+	type answer struct {
+		value T
+		err   error
+	}
+	var none T
+	if !c.enter() {
+		return none, errReplaced
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	defer context.AfterFunc(c.ctx, cancel)()
+	answers := make(chan answer, 1)
+	go func() {
+		defer c.leave()
+		defer func() {
+			if r := recover(); r != nil {
+				answers <- answer{err: &panicError{value: r, stack: debug.Stack()}}
+			}
+		}()
+		value, err := call(ctx)
+		answers <- answer{value, err}
+	}()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-ctx.Done():
+	}
+	guard := time.NewTimer(guardMargin)
+	defer guard.Stop()
+	select {
+	case a := <-answers:
+		return a.value, a.err
+	case <-guard.C:
+		c.fail("hung", errHung)
+		return none, errHung
+	}
+}
+
+// probe proves that the path to the broker and its management node works: it renews a lock that cannot exist, and "lock
+// lost" is the answer of a healthy broker.
+func (c *client) probe(ctx context.Context, limit time.Duration) error {
+	_, err := do(ctx, c, limit, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.receiver.RenewMessageLock(ctx, &azservicebus.ReceivedMessage{LockToken: [16]byte{1}}, nil)
+	})
+	if err == nil || lockLost(err) {
+		return nil
+	}
+	return err
+}

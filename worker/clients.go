@@ -1,0 +1,229 @@
+package worker
+
+// The owner of the crash-only client: it dials, warms and publishes one, and replaces it when it ends.
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"go.uber.org/zap"
+
+	"batchterminator/metrics"
+)
+
+const (
+	// warmLimit bounds dialling, authentication and the first round trips of a new client.
+	warmLimit = 15 * time.Second
+	// closeLimit bounds the farewell to an old one.
+	closeLimit = 3 * time.Second
+	// Reconnects wait from firstReconnect, doubled to lastReconnect, at least throttledReconnect after throttling.
+	firstReconnect     = 20 * time.Millisecond
+	lastReconnect      = 30 * time.Second
+	throttledReconnect = 2 * time.Second
+	// settledIn is how long a client has to live before its successor starts from firstReconnect again.
+	settledIn = 10 * time.Second
+)
+
+// clients owns the current client and replaces it when it ends.
+type clients struct {
+	connect func() (*connection, error)
+	log     *zap.Logger
+	metrics *metrics.Metrics
+
+	mu      sync.Mutex
+	current *client       // nil while there is none to use, under mu
+	arrived chan struct{} // closed when current is set, under mu
+	lastErr error         // why there is none, under mu
+
+	farewells sync.WaitGroup // background closes, waited for by run
+}
+
+func newClients(connect func() (*connection, error), m *metrics.Metrics, log *zap.Logger) *clients {
+	return &clients{connect: connect, metrics: m, log: log, arrived: make(chan struct{})}
+}
+
+// get returns a client that works, waiting for one as long as ctx allows.
+func (s *clients) get(ctx context.Context) (*client, error) {
+	for {
+		if ctx.Err() != nil {
+			return nil, context.Cause(ctx)
+		}
+		s.mu.Lock()
+		c, arrived, lastErr := s.current, s.arrived, s.lastErr
+		s.mu.Unlock()
+		if c != nil && c.ctx.Err() == nil {
+			return c, nil
+		}
+		if c != nil {
+			s.withdraw(c) // it ended, but its owner has not noticed yet
+			continue
+		}
+		select {
+		case <-arrived:
+		case <-ctx.Done():
+			return nil, fmt.Errorf("no connection to Service Bus: %w", cmp.Or(lastErr, context.Cause(ctx)))
+		}
+	}
+}
+
+// attached tells whether a working client exists, and if not why.
+func (s *clients) attached() (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.current != nil && s.current.ctx.Err() == nil, s.lastErr
+}
+
+// run keeps a client alive until ctx ends, then retires the last one and waits until everything of it has gone.
+func (s *clients) run(ctx context.Context) {
+	defer s.farewells.Wait()
+	delay := time.Duration(0)
+	for ctx.Err() == nil {
+		c, err := s.open(ctx)
+		if err == nil {
+			s.publish(c)
+			select {
+			case <-c.ctx.Done():
+				err = context.Cause(c.ctx)
+			case <-ctx.Done():
+			}
+			s.withdraw(c)
+		}
+		s.retire(c)
+		if ctx.Err() != nil {
+			return
+		}
+		if c != nil && time.Since(c.born) > settledIn {
+			delay = 0
+		}
+		delay = nextReconnect(delay, err)
+		s.note(c, err, delay)
+		sleep(ctx, jitter(delay))
+	}
+}
+
+// open dials and warms a client with this one caller. It also finds out whether copies can be sent.
+func (s *clients) open(ctx context.Context) (*client, error) {
+	conn, err := s.connect()
+	if err != nil {
+		return nil, err
+	}
+	c := newClient(conn)
+	if err := c.probe(ctx, warmLimit); err != nil {
+		c.fail("connect", err)
+		return c, err
+	}
+	if c.sender == nil {
+		return c, nil
+	}
+	_, err = do(ctx, c, warmLimit, func(ctx context.Context) (*azservicebus.MessageBatch, error) {
+		return c.sender.NewMessageBatch(ctx, nil)
+	})
+	switch {
+	case err == nil:
+		c.canSend = true
+	case !unauthorized(err):
+		c.fail("connect", err)
+		return c, err
+	}
+	return c, nil
+}
+
+func (s *clients) publish(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.current, s.lastErr = c, nil
+	close(s.arrived)
+	s.log.Info("receiving", zap.Bool("can_schedule_copies", c.canSend))
+	if !c.canSend {
+		s.log.Warn("no right to send to the queue: a request that has to come back later is abandoned, which raises its delivery count; grant the role Azure Service Bus Data Sender")
+	}
+}
+
+// withdraw makes get wait for the next client.
+func (s *clients) withdraw(c *client) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.current == c {
+		s.current, s.arrived, s.lastErr = nil, make(chan struct{}), context.Cause(c.ctx)
+	}
+}
+
+// retire ends c and closes it in the background, once the calls inside it have come back: a link that is closed under a
+// call between two SDK retries is rebuilt by it, and nothing can close that one any more.
+func (s *clients) retire(c *client) {
+	if c == nil {
+		return
+	}
+	c.fail("", context.Canceled)
+	s.farewells.Go(func() {
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		defer cancel()
+		select {
+		case <-c.idle:
+		case <-time.After(guardMargin):
+		}
+		closed := make(chan struct{})
+		go func() { // owned by nobody only if the SDK hangs: then it ends with the SDK's own 60 s timeout
+			defer close(closed)
+			_ = c.connection.close(ctx)
+		}()
+		select {
+		case <-closed:
+		case <-ctx.Done():
+		}
+	})
+}
+
+// note tells people and counters why there is no client now.
+func (s *clients) note(c *client, err error, delay time.Duration) {
+	label := "connect"
+	if c != nil {
+		c.mu.Lock()
+		label = c.cause
+		c.mu.Unlock()
+	}
+	s.mu.Lock()
+	s.lastErr = err
+	s.mu.Unlock()
+	s.metrics.ClientReplaced(label)
+	s.log.Warn("connection to Service Bus failed; trying again", zap.String("during", label), zap.Duration("in", delay), zap.String("hint", hint(err)), zap.Error(err))
+}
+
+// hint says what to look at, for the failures that people cause.
+func hint(err error) string {
+	switch {
+	case unauthorized(err):
+		return "the identity needs the role Azure Service Bus Data Receiver on this entity, or the key is wrong"
+	case hasCode(err, azservicebus.CodeNotFound):
+		return "no such queue or subscription in this namespace"
+	case throttled(err):
+		return "Service Bus is throttling this namespace"
+	}
+	return "check the host name, port 5671 (5672 for an emulator) and the network"
+}
+
+// nextReconnect doubles the wait, and keeps the two seconds that the service asks for after throttling.
+func nextReconnect(delay time.Duration, err error) time.Duration {
+	delay = min(max(2*delay, firstReconnect), lastReconnect)
+	if throttled(err) {
+		delay = max(delay, throttledReconnect)
+	}
+	return delay
+}
+
+// jitter spreads a wait over its upper half, so that replicas do not return as one.
+func jitter(d time.Duration) time.Duration { return d/2 + rand.N(d/2+1) }
+
+func sleep(ctx context.Context, d time.Duration) {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+	case <-ctx.Done():
+	}
+}

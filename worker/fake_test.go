@@ -1,0 +1,289 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"github.com/Azure/go-amqp"
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/goleak"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"batchterminator/handler"
+	"batchterminator/metrics"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+const account = "https://contoso.westeurope.batch.azure.com"
+
+// scripted is a queue in a few lines, with a hook in front of every SDK call. It stands in for receiver and sender where a
+// test is about the worker alone; the real SDK and the embedded broker come in the stack tests.
+type scripted struct {
+	lockFor time.Duration
+	// before, when set, runs before an operation ("receive", "renew", "complete", "abandon", "dead-letter", "send", "open");
+	// an error is the answer, errDone an answer without effect.
+	before func(ctx context.Context, op string, m *azservicebus.ReceivedMessage) error
+
+	mu        sync.Mutex
+	active    []*azservicebus.ReceivedMessage
+	locked    map[[16]byte]*azservicebus.ReceivedMessage
+	until     map[[16]byte]time.Time
+	sent      []*azservicebus.AMQPAnnotatedMessage
+	log       []string // operations in order, receives left out
+	asked     []int    // how many messages each receive asked for
+	maxLocked int
+	tokens    uint64
+	connects  int
+	arrived   chan struct{}
+}
+
+func newScripted(messages ...*azservicebus.ReceivedMessage) *scripted {
+	s := &scripted{lockFor: time.Minute, locked: map[[16]byte]*azservicebus.ReceivedMessage{}, until: map[[16]byte]time.Time{}, arrived: make(chan struct{}, 1)}
+	s.add(messages...)
+	return s
+}
+
+func (s *scripted) add(messages ...*azservicebus.ReceivedMessage) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active = append(s.active, messages...)
+	select {
+	case s.arrived <- struct{}{}:
+	default:
+	}
+}
+
+func (s *scripted) connect() (*connection, error) {
+	s.mu.Lock()
+	s.connects++
+	s.mu.Unlock()
+	return &connection{receiver: s, sender: s, close: func(context.Context) error { return nil }}, nil
+}
+
+func (s *scripted) hook(ctx context.Context, op string, m *azservicebus.ReceivedMessage) error {
+	if s.before == nil {
+		return nil
+	}
+	return s.before(ctx, op, m)
+}
+
+func (s *scripted) ReceiveMessages(ctx context.Context, n int, _ *azservicebus.ReceiveMessagesOptions) ([]*azservicebus.ReceivedMessage, error) {
+	s.mu.Lock()
+	s.asked = append(s.asked, n)
+	s.mu.Unlock()
+	if err := s.hook(ctx, "receive", nil); err != nil {
+		if errors.Is(err, errDone) {
+			return nil, nil
+		}
+		return nil, err
+	}
+	for {
+		if got := s.take(n); len(got) > 0 {
+			return got, nil
+		}
+		select {
+		case <-s.arrived:
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
+	}
+}
+
+func (s *scripted) take(n int) []*azservicebus.ReceivedMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	n = min(n, len(s.active))
+	got := make([]*azservicebus.ReceivedMessage, n)
+	for i, m := range s.active[:n] {
+		s.tokens++
+		copied := *m
+		copied.DeliveryCount++
+		m.DeliveryCount++
+		binary.BigEndian.PutUint64(copied.LockToken[8:], s.tokens)
+		until := time.Now().Add(s.lockFor)
+		copied.LockedUntil = &until
+		s.locked[copied.LockToken], s.until[copied.LockToken] = m, until
+		got[i] = &copied
+	}
+	s.active = slices.Clone(s.active[n:])
+	s.maxLocked = max(s.maxLocked, len(s.locked))
+	return got
+}
+
+var errDone = errors.New("answered without effect")
+
+func lostLock() error { return &azservicebus.Error{Code: azservicebus.CodeLockLost} }
+
+func (s *scripted) settle(ctx context.Context, op string, m *azservicebus.ReceivedMessage, then func(*azservicebus.ReceivedMessage)) error {
+	hooked := s.hook(ctx, op, m)
+	if hooked != nil && !errors.Is(hooked, errDone) {
+		return hooked
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	original, ok := s.locked[m.LockToken]
+	if !ok || time.Now().After(s.until[m.LockToken]) {
+		return lostLock()
+	}
+	if hooked == nil {
+		delete(s.locked, m.LockToken)
+		s.log = append(s.log, op+" "+original.MessageID)
+		then(original)
+	}
+	return nil
+}
+
+func (s *scripted) CompleteMessage(ctx context.Context, m *azservicebus.ReceivedMessage, _ *azservicebus.CompleteMessageOptions) error {
+	return s.settle(ctx, "complete", m, func(*azservicebus.ReceivedMessage) {})
+}
+
+func (s *scripted) AbandonMessage(ctx context.Context, m *azservicebus.ReceivedMessage, _ *azservicebus.AbandonMessageOptions) error {
+	return s.settle(ctx, "abandon", m, func(*azservicebus.ReceivedMessage) {})
+}
+
+func (s *scripted) DeadLetterMessage(ctx context.Context, m *azservicebus.ReceivedMessage, o *azservicebus.DeadLetterOptions) error {
+	return s.settle(ctx, "dead-letter "+*o.Reason, m, func(*azservicebus.ReceivedMessage) {})
+}
+
+func (s *scripted) RenewMessageLock(ctx context.Context, m *azservicebus.ReceivedMessage, _ *azservicebus.RenewMessageLockOptions) error {
+	if m.LockToken == [16]byte{1} {
+		return cmp.Or(s.hook(ctx, "probe", m), lostLock())
+	}
+	if err := s.hook(ctx, "renew", m); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.locked[m.LockToken] == nil || time.Now().After(s.until[m.LockToken]) {
+		return lostLock()
+	}
+	until := time.Now().Add(s.lockFor)
+	s.until[m.LockToken], m.LockedUntil = until, &until
+	return nil
+}
+
+func (s *scripted) NewMessageBatch(ctx context.Context, _ *azservicebus.MessageBatchOptions) (*azservicebus.MessageBatch, error) {
+	return nil, s.hook(ctx, "open", nil)
+}
+
+func (s *scripted) SendAMQPAnnotatedMessage(ctx context.Context, m *azservicebus.AMQPAnnotatedMessage, _ *azservicebus.SendAMQPAnnotatedMessageOptions) error {
+	if err := s.hook(ctx, "send", nil); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.sent = append(s.sent, m)
+	s.log = append(s.log, "copy "+m.ApplicationProperties[propRequestID].(string))
+	return nil
+}
+
+// operations returns what changed the queue so far, in order.
+func (s *scripted) operations() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.log)
+}
+
+func (s *scripted) clientsMade() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.connects
+}
+
+// demands returns how many messages each receive asked for.
+func (s *scripted) demands() []int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.asked)
+}
+
+func (s *scripted) copies() []*azservicebus.AMQPAnnotatedMessage {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.sent)
+}
+
+// message returns a request message as a queue would hold it.
+func message(id string, sequence int64) *azservicebus.ReceivedMessage {
+	enqueued := time.Now()
+	return &azservicebus.ReceivedMessage{MessageID: id, SequenceNumber: &sequence, EnqueuedTime: &enqueued, Body: []byte(`{"jobId":"j","taskId":"` + id + `"}`)}
+}
+
+func messages(n int) []*azservicebus.ReceivedMessage {
+	all := make([]*azservicebus.ReceivedMessage, n)
+	for i := range all {
+		all[i] = message("m"+strconv.Itoa(i), int64(i+1))
+	}
+	return all
+}
+
+// decisions is a Handler made of a function.
+type decisions func(ctx context.Context, m handler.Message) handler.Result
+
+func (f decisions) Handle(ctx context.Context, m handler.Message) handler.Result { return f(ctx, m) }
+
+func always(o handler.Outcome) decisions {
+	return func(context.Context, handler.Message) handler.Result {
+		return handler.Result{Outcome: o, Attempts: 1, Request: handler.Request{Endpoint: account}}
+	}
+}
+
+// rig runs a worker over a scripted queue inside the caller's bubble.
+type rig struct {
+	*Worker
+	queue    *scripted
+	logs     *observer.ObservedLogs
+	registry *prometheus.Registry
+	stop     context.CancelFunc
+	report   chan Report
+}
+
+func run(t *testing.T, queue *scripted, h Handler, adjust ...func(*Config)) *rig {
+	t.Helper()
+	core, logs := observer.New(zap.DebugLevel)
+	registry := prometheus.NewRegistry()
+	m := metrics.New(registry, "test", []string{account})
+	config := Defaults()
+	config.Handler, config.Metrics, config.Log = h, m, zap.New(core)
+	config.Concurrency, config.ReadyBuffer = 4, 0
+	for _, change := range adjust {
+		change(&config)
+	}
+	if config.Gates == nil {
+		config.Gates = NewGates([]string{account}, 0, m, config.Log)
+	}
+	r := &rig{Worker: assemble(config, queue.connect), queue: queue, logs: logs, registry: registry, report: make(chan Report, 1)}
+	ctx, cancel := context.WithCancel(context.Background())
+	r.stop = cancel
+	go func() { r.report <- r.Run(ctx) }()
+	t.Cleanup(cancel)
+	return r
+}
+
+// end stops the worker and returns its report.
+func (r *rig) end() Report {
+	r.stop()
+	return <-r.report
+}
+
+// outcomes returns the outcome of each delivery that was logged, in order.
+func (r *rig) outcomes() []string {
+	var all []string
+	for _, entry := range r.logs.FilterMessage("delivery").All() {
+		all = append(all, fmt.Sprint(entry.ContextMap()["outcome"]))
+	}
+	return all
+}
+
+func denied() error { return &amqp.Error{Condition: amqp.ErrCondUnauthorizedAccess} }

@@ -1,0 +1,255 @@
+package worker
+
+// Gates: what stops intake for a Batch account. One gate for each allow-listed endpoint, three causes kept apart, because
+// they close and open on different signs: a refused token, a wish to slow down, and silence.
+
+import (
+	"context"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/time/rate"
+
+	"batchterminator/handler"
+	"batchterminator/metrics"
+)
+
+// cause is why a gate is closed.
+type cause uint8
+
+const (
+	causeAuth cause = iota
+	causeThrottle
+	causeOutage
+	causeCount
+)
+
+func (c cause) String() string { return metrics.GateCauses[c] }
+
+// refusals are the outcomes of a request that met a closed gate.
+var refusals = [causeCount]handler.Outcome{causeAuth: handler.AuthFailed, causeThrottle: handler.Throttled, causeOutage: handler.Unavailable}
+
+// pauses bound how long a cause keeps the gate closed: the first pause, doubled by each probe that fails, up to the last.
+var pauses = [causeCount]struct{ first, last time.Duration }{
+	causeAuth:     {5 * time.Second, 5 * time.Minute},
+	causeThrottle: {2 * time.Second, time.Minute},
+	causeOutage:   {5 * time.Second, 30 * time.Second},
+}
+
+const (
+	// outageAfter consecutive failures, a gate takes them for an outage of the account. It is above the attempts of one
+	// message, so that a single request that always fails cannot close it.
+	outageAfter = 6
+	// probeLimit frees the probe's place when the probe never reports: above the longest attempt.
+	probeLimit = 40 * time.Second
+)
+
+// The values of the gate_state series.
+const (
+	gateOpen = iota
+	gateProbing
+	gateClosed
+)
+
+// Gates are the gates of all allow-listed accounts. It is a [handler.Gate], safe for concurrent use.
+type Gates struct {
+	log       *zap.Logger
+	metrics   *metrics.Metrics
+	endpoints []string
+
+	mu      sync.Mutex
+	gates   map[string]*gate // the map is fixed; each gate's fields are under mu
+	closing chan struct{}    // closed and replaced, under mu, when intake ends
+	changed func()           // called without mu after any change; set once before use
+}
+
+// gate is the state of one account.
+type gate struct {
+	closed   [causeCount]closure
+	failures int // consecutive, without an answer or with a 5xx
+	// probeEnds is when the probe under way is given up, zero without one.
+	probeEnds time.Time
+	limiter   *rate.Limiter
+}
+
+// closure is one cause's part: open when until is zero, else closed until then and one probe away from open.
+type closure struct {
+	until time.Time
+	pause time.Duration
+}
+
+// NewGates returns open gates for the endpoints. perSecond caps the calls to each, 0 for no cap.
+func NewGates(endpoints []string, perSecond float64, m *metrics.Metrics, log *zap.Logger) *Gates {
+	g := &Gates{log: log, metrics: m, endpoints: slices.Clone(endpoints), gates: map[string]*gate{}, closing: make(chan struct{}), changed: func() {}}
+	for _, endpoint := range endpoints {
+		limit := rate.Inf
+		if perSecond > 0 {
+			limit = rate.Limit(perSecond)
+		}
+		g.gates[endpoint] = &gate{limiter: rate.NewLimiter(limit, 1)}
+	}
+	return g
+}
+
+var _ handler.Gate = (*Gates)(nil)
+
+// Admit implements [handler.Gate]. A closed gate whose pause is over admits one caller at a time: the probe.
+func (g *Gates) Admit(ctx context.Context, endpoint string) (handler.Outcome, time.Duration, bool) {
+	if c, wait, ok := g.pass(endpoint); !ok {
+		return refusals[c], wait, false
+	}
+	if g.gates[endpoint].limiter.Wait(ctx) != nil {
+		return handler.Draining, 0, false // the delivery's context ended; its cause decides
+	}
+	return 0, 0, true
+}
+
+func (g *Gates) pass(endpoint string) (cause, time.Duration, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	gt, now := g.gates[endpoint], time.Now()
+	c, until, shut := gt.shut()
+	switch {
+	case !shut:
+		return 0, 0, true
+	case now.Before(until):
+		return c, until.Sub(now), false
+	case now.Before(gt.probeEnds):
+		return c, gt.probeEnds.Sub(now), false
+	}
+	gt.probeEnds = now.Add(probeLimit)
+	g.metrics.Gate(endpoint, c.String(), gateProbing)
+	return 0, 0, true
+}
+
+// shut returns the cause that keeps the gate closed longest.
+func (gt *gate) shut() (which cause, until time.Time, shut bool) {
+	for c, s := range gt.closed {
+		if s.until.After(until) {
+			which, until, shut = cause(c), s.until, true
+		}
+	}
+	return which, until, shut
+}
+
+// Observe implements [handler.Gate].
+func (g *Gates) Observe(endpoint string, o handler.Outcome, retryAfter time.Duration) {
+	if retryAfter > 0 {
+		g.metrics.RetryAfter(retryAfter)
+	}
+	g.mu.Lock()
+	gt := g.gates[endpoint]
+	gt.probeEnds = time.Time{}
+	switch o {
+	case handler.AuthFailed, handler.AccountDisabled, handler.WrongEndpoint, handler.WorkerMisconfigured:
+		g.close(endpoint, gt, causeAuth, o, retryAfter)
+	case handler.Throttled:
+		g.close(endpoint, gt, causeThrottle, o, retryAfter)
+	case handler.Unavailable, handler.TimedOut, handler.Network:
+		if gt.failures++; gt.failures >= outageAfter {
+			g.close(endpoint, gt, causeOutage, o, retryAfter)
+		}
+	case handler.LockLost, handler.Draining, handler.Panic:
+		// The attempt was cut short on our side; it says nothing about the account.
+	default:
+		g.open(endpoint, gt, o)
+	}
+	g.mu.Unlock()
+	g.changed()
+}
+
+// close is called with mu held. While a pause runs, answers to calls made before it neither extend nor shorten it, except
+// that Batch may ask for a longer one.
+func (g *Gates) close(endpoint string, gt *gate, c cause, o handler.Outcome, retryAfter time.Duration) {
+	s, now := &gt.closed[c], time.Now()
+	switch {
+	case now.Before(s.until):
+		if until := now.Add(retryAfter); until.After(s.until) {
+			s.until = until
+		}
+		return
+	case s.until.IsZero():
+		s.pause = pauses[c].first
+	default:
+		s.pause = min(2*s.pause, pauses[c].last)
+	}
+	first := s.until.IsZero()
+	s.until = now.Add(max(s.pause, retryAfter))
+	g.metrics.Gate(endpoint, c.String(), gateClosed)
+	if first {
+		close(g.closing)
+		g.closing = make(chan struct{})
+		g.log.Warn("gate closed: no more messages are taken for this account",
+			zap.String("endpoint", endpoint), zap.Stringer("cause", c), zap.Stringer("outcome", o), zap.Duration("probe_in", time.Until(s.until)))
+	}
+}
+
+// open is called with mu held: an answer that is about the request proves that the account works.
+func (g *Gates) open(endpoint string, gt *gate, o handler.Outcome) {
+	gt.failures = 0
+	for c := range gt.closed {
+		if s := &gt.closed[c]; !s.until.IsZero() {
+			*s = closure{}
+			g.metrics.Gate(endpoint, cause(c).String(), gateOpen)
+			g.log.Info("gate open again", zap.String("endpoint", endpoint), zap.Stringer("cause", cause(c)), zap.Stringer("outcome", o))
+		}
+	}
+}
+
+// Down tells whether the account's gate is closed for any cause.
+func (g *Gates) Down(endpoint string) bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	gt := g.gates[endpoint]
+	if gt == nil {
+		return false
+	}
+	_, _, shut := gt.shut()
+	return shut
+}
+
+// intake says how many messages may be held at once: everything while any account is open, one probe while all are
+// closed and one's pause is over, else none until the returned wait has passed.
+func (g *Gates) intake() (limit int, wait time.Duration) {
+	const everything = int(^uint(0) >> 1)
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	var next time.Time
+	for _, endpoint := range g.endpoints {
+		_, until, shut := g.gates[endpoint].shut()
+		switch {
+		case !shut:
+			return everything, 0
+		case !now.Before(until):
+			return 1, 0
+		case next.IsZero() || until.Before(next):
+			next = until
+		}
+	}
+	return 0, next.Sub(now)
+}
+
+// Closing returns a channel that is closed when the next gate closes.
+func (g *Gates) whenClosing() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.closing
+}
+
+// Closed lists the closed gates as "endpoint: cause", for readiness.
+func (g *Gates) Closed() []string {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	var closed []string
+	for _, endpoint := range g.endpoints {
+		for c, s := range g.gates[endpoint].closed {
+			if !s.until.IsZero() {
+				closed = append(closed, endpoint+": "+cause(c).String())
+			}
+		}
+	}
+	return closed
+}

@@ -1,0 +1,137 @@
+package worker
+
+import (
+	"context"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"go.uber.org/zap"
+
+	"batchterminator/handler"
+)
+
+const (
+	// renewLimit bounds one renewal, so that one that hangs delays no other.
+	renewLimit = 5 * time.Second
+	// renewAgain is the wait after a renewal that failed for another reason than a lost lock.
+	renewAgain = time.Second
+	// shortestLock is assumed of a lock that has just been granted when the clocks disagree: Service Bus grants no less.
+	shortestLock = 5 * time.Second
+)
+
+// lock keeps the lock of one message while its work is under way. It costs a timer, no goroutine, until a renewal is due,
+// which is never for most messages.
+type lock struct {
+	worker   *Worker
+	delivery *delivery
+	cancel   context.CancelCauseFunc // ends the work
+	deadline time.Time               // no renewal after it
+
+	mu      sync.Mutex
+	timer   *time.Timer    // the next renewal, under mu
+	expires time.Time      // as the broker last said, under mu
+	stopped bool           // under mu
+	renewal sync.WaitGroup // the renewal under way
+}
+
+// hold returns a context for the work that ends with handler.ErrLockLost once the lock cannot be kept, and the lock. The
+// caller calls stop when the work has its outcome.
+func (w *Worker) hold(ctx context.Context, d *delivery) (context.Context, *lock) {
+	ctx, cancel := context.WithCancelCause(ctx)
+	l := &lock{worker: w, delivery: d, cancel: cancel, deadline: time.Now().Add(w.config.MaxLock)}
+	l.expires = time.Now().Add(shortestLock)
+	if until := d.msg.LockedUntil; until != nil && until.After(l.expires) {
+		l.expires = *until
+	}
+	l.mu.Lock() // the timer may fire before it is assigned
+	defer l.mu.Unlock()
+	l.timer = time.AfterFunc(l.due(), l.renew)
+	return ctx, l
+}
+
+// due is when to renew next: at 50 to 60 % of what remains, so that messages received together do not renew together.
+// Called with mu held.
+func (l *lock) due() time.Duration {
+	left := max(time.Until(l.expires), 0)
+	return left/2 + rand.N(left/10+1)
+}
+
+// renew runs on its own goroutine, started by the timer.
+func (l *lock) renew() {
+	l.mu.Lock()
+	if l.stopped {
+		l.mu.Unlock()
+		return
+	}
+	l.renewal.Add(1)
+	l.mu.Unlock()
+	defer l.renewal.Done()
+
+	expires, err := l.ask()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	now := time.Now()
+	switch {
+	case l.stopped:
+		return
+	case err == nil:
+		l.worker.metrics.Renewal("ok")
+		l.expires = expires
+		if !now.Before(l.deadline) {
+			l.lose("the longest time to hold a lock is over")
+			return
+		}
+		l.timer.Reset(l.due())
+	case lockLost(err):
+		l.worker.metrics.Renewal("lock_lost")
+		l.lose("the broker no longer knows the lock")
+	default:
+		l.worker.metrics.Renewal("failed")
+		if !now.Add(renewAgain).Before(l.expires) {
+			l.lose("the lock expired before it could be renewed: " + err.Error())
+			return
+		}
+		l.timer.Reset(renewAgain)
+	}
+}
+
+// ask makes the SDK call on a copy: the SDK writes the new expiry into the message that it is given.
+func (l *lock) ask() (time.Time, error) {
+	w := l.worker
+	ctx, cancel := context.WithTimeout(context.Background(), renewLimit)
+	defer cancel()
+	c, err := w.clients.get(ctx)
+	if err != nil {
+		return time.Time{}, err
+	}
+	m := &azservicebus.ReceivedMessage{LockToken: l.delivery.msg.LockToken}
+	_, err = do(ctx, c, renewLimit, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.receiver.RenewMessageLock(ctx, m, nil)
+	})
+	if err != nil || m.LockedUntil == nil {
+		return time.Time{}, err
+	}
+	return *m.LockedUntil, nil
+}
+
+// lose is called with mu held.
+func (l *lock) lose(why string) {
+	l.stopped = true
+	l.worker.metrics.LockLost()
+	l.worker.log.Warn("lock lost during the work; the next delivery decides", append(l.delivery.ids(), zap.String("why", why))...)
+	l.cancel(handler.ErrLockLost)
+}
+
+// stop ends renewing, before settling starts, and returns what is left of the lock.
+func (l *lock) stop() time.Duration {
+	l.mu.Lock()
+	l.stopped = true
+	l.timer.Stop()
+	left := time.Until(l.expires)
+	l.mu.Unlock()
+	l.renewal.Wait()
+	l.cancel(nil)
+	return left
+}

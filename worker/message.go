@@ -1,0 +1,130 @@
+package worker
+
+import (
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"go.uber.org/zap"
+
+	"batchterminator/handler"
+)
+
+// Application properties that travel with a request through its scheduled copies.
+const (
+	propRequestID     = "bt-request-id"     // the original message's id
+	propAttempts      = "bt-attempts"       // HTTP attempts so far
+	propRedeliveries  = "bt-redeliveries"   // scheduled copies so far
+	propFirstEnqueued = "bt-first-enqueued" // RFC 3339
+	propLedger        = "bt-ledger"         // outcomes so far, newest last
+)
+
+// maxIdentity bounds a request identity that arrives in a property; message ids are at most 128 characters.
+const maxIdentity = 128
+
+// delivery is one receipt of a message, from the receive to its settlement. One goroutine owns it.
+type delivery struct {
+	client   *client // the one it arrived on
+	msg      *azservicebus.ReceivedMessage
+	message  handler.Message
+	received time.Time
+	size     int
+}
+
+func newDelivery(c *client, m *azservicebus.ReceivedMessage) *delivery {
+	d := &delivery{client: c, msg: m, received: time.Now()}
+	body := bodyOf(m)
+	d.size = len(body)
+	d.message = handler.Message{
+		RequestIdentity: identity(m),
+		Body:            body,
+		Properties:      m.ApplicationProperties,
+		FirstEnqueued:   firstEnqueued(m),
+		Redeliveries:    count(m, propRedeliveries),
+		Attempts:        count(m, propAttempts),
+	}
+	if m.ContentType != nil {
+		d.message.ContentType = *m.ContentType
+	}
+	// A message without a time to live arrives with one of 0, which the SDK adds to the enqueued time all the same.
+	if m.ExpiresAt != nil && m.TimeToLive != nil && *m.TimeToLive > 0 {
+		d.message.ExpiresAt = *m.ExpiresAt
+	}
+	return d
+}
+
+// bodyOf returns the body of any kind that holds bytes or text: one or several data sections, or a value.
+func bodyOf(m *azservicebus.ReceivedMessage) []byte {
+	if m.Body != nil || m.RawAMQPMessage == nil {
+		return m.Body
+	}
+	switch v := m.RawAMQPMessage.Body.Value.(type) {
+	case string:
+		return []byte(v)
+	case []byte:
+		return v
+	}
+	var body []byte
+	for _, data := range m.RawAMQPMessage.Body.Data {
+		body = append(body, data...)
+	}
+	return body
+}
+
+// identity names the request through all its copies. A message without an id is known by its place in the queue, which
+// stays with it through redeliveries.
+func identity(m *azservicebus.ReceivedMessage) string {
+	if id, ok := m.ApplicationProperties[propRequestID].(string); ok && id != "" && len(id) <= maxIdentity {
+		return id
+	}
+	if m.MessageID != "" {
+		return m.MessageID
+	}
+	var place strings.Builder
+	if m.SequenceNumber != nil {
+		place.WriteString("sequence-number:" + strconv.FormatInt(*m.SequenceNumber, 10))
+	}
+	if m.EnqueuedTime != nil {
+		place.WriteString("@" + m.EnqueuedTime.UTC().Format(time.RFC3339Nano))
+	}
+	return place.String()
+}
+
+func firstEnqueued(m *azservicebus.ReceivedMessage) time.Time {
+	if s, ok := m.ApplicationProperties[propFirstEnqueued].(string); ok {
+		if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+			return t
+		}
+	}
+	if m.EnqueuedTime != nil {
+		return *m.EnqueuedTime
+	}
+	return time.Time{}
+}
+
+// count reads a counter of ours; anything else in its place counts as none.
+func count(m *azservicebus.ReceivedMessage, property string) int {
+	n, ok := m.ApplicationProperties[property].(int64)
+	if !ok || n < 0 || n > 1<<30 {
+		return 0
+	}
+	return int(n)
+}
+
+// sequence returns the sequence number, 0 when the broker gave none.
+func (d *delivery) sequence() int64 {
+	if d.msg.SequenceNumber == nil {
+		return 0
+	}
+	return *d.msg.SequenceNumber
+}
+
+// ids are the log fields that find this message again.
+func (d *delivery) ids() []zap.Field {
+	return []zap.Field{
+		zap.String("message_id", d.msg.MessageID),
+		zap.Int64("sequence_number", d.sequence()),
+		zap.Uint32("delivery_count", d.msg.DeliveryCount),
+	}
+}

@@ -1,0 +1,108 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime/debug"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
+	"batchterminator/handler"
+	"batchterminator/metrics"
+)
+
+// accept gives a message its slot and its goroutine.
+func (w *Worker) accept(c *client, m *azservicebus.ReceivedMessage) {
+	d := newDelivery(c, m)
+	w.pump.take(d.size)
+	w.metrics.Received(time.Since(d.message.FirstEnqueued))
+	w.active.Add(1)
+	w.deliveries.Go(func() {
+		defer w.active.Add(-1)
+		w.process(d)
+	})
+}
+
+// process is the life of one delivery. This is the whole of it, in order.
+func (w *Worker) process(d *delivery) {
+	ctx, lock := w.hold(w.work, d)
+	result := w.decide(ctx, d)
+	left := lock.stop()
+	// The slot is free as soon as the call has its outcome; settlements under way have a bound of their own.
+	w.settling <- struct{}{}
+	w.pump.give(d.size)
+	result, settled := w.settle(d, result, left)
+	<-w.settling
+	w.record(d, result, settled, left)
+	w.drained.count(result, settled)
+}
+
+// decide returns what the delivery comes to: from memory, or by handling it once a handler is free.
+func (w *Worker) decide(ctx context.Context, d *delivery) handler.Result {
+	if r, ok := w.finished.recall(d); ok {
+		return r
+	}
+	select {
+	case w.handlers <- struct{}{}:
+	case <-ctx.Done():
+		return interrupted(ctx)
+	}
+	defer func() { <-w.handlers }()
+	w.metrics.InFlight(1)
+	defer w.metrics.InFlight(-1)
+	start := time.Now()
+	r := w.handle(ctx, d)
+	w.ready.observe(time.Since(start))
+	if decision := r.Outcome.Decision(); decision == handler.Complete || decision == handler.DeadLetter {
+		w.finished.remember(d, r)
+	}
+	return r
+}
+
+// handle confines a panic to the message that provoked it.
+func (w *Worker) handle(ctx context.Context, d *delivery) (r handler.Result) {
+	defer func() {
+		if p := recover(); p != nil {
+			r = handler.Result{Outcome: handler.Panic, Detail: fmt.Sprintf("panic: %v", p), Err: errors.New("panic in the handler")}
+			w.log.Error("panic while handling a message", append(d.ids(), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))...)
+		}
+	}()
+	return w.config.Handler.Handle(ctx, d.message)
+}
+
+// interrupted is the result of a delivery that never started.
+func interrupted(ctx context.Context) handler.Result {
+	if errors.Is(context.Cause(ctx), handler.ErrLockLost) {
+		return handler.Result{Outcome: handler.LockLost, Detail: "the lock was lost before the work began"}
+	}
+	return handler.Result{Outcome: handler.Draining, Detail: "the worker stopped before the work began"}
+}
+
+func newRecord(d *delivery, r handler.Result, s settlement, left time.Duration, now time.Time) metrics.Delivery {
+	record := metrics.Delivery{
+		Outcome: r.Outcome, Settlement: s.kind, Result: s.result, LockRemaining: left,
+		Attempts: d.message.Attempts + r.Attempts, DeliveryCount: d.msg.DeliveryCount,
+	}
+	if d.msg.EnqueuedTime != nil {
+		record.SinceEnqueued = now.Sub(*d.msg.EnqueuedTime)
+	}
+	if !d.message.FirstEnqueued.IsZero() {
+		record.SinceFirst = now.Sub(d.message.FirstEnqueued)
+	}
+	return record
+}
+
+// level makes the lines that need a person stand out.
+func level(r handler.Result, s settlement) zapcore.Level {
+	switch decision := r.Outcome.Decision(); {
+	case r.Outcome == handler.Panic:
+		return zapcore.ErrorLevel
+	case decision == handler.DeadLetter, decision == handler.Pause, s.result == "unconfirmed", s.result == "lock_lost":
+		return zapcore.WarnLevel
+	}
+	return zapcore.InfoLevel
+}

@@ -1,0 +1,173 @@
+package worker
+
+// The pump: one receive loop that asks for exactly the free slots. Credit outstanding, buffered and in flight never exceed
+// the concurrency plus a small ready buffer, so no lock ever burns on a message that nobody can work on soon.
+
+import (
+	"context"
+	"errors"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"go.uber.org/zap"
+)
+
+const (
+	// pollLimit bounds one receive. Credit that is out is asked for again by the next one.
+	pollLimit = 3 * time.Second
+	// afterFirst is how long a receive waits for more after its first message. It is a latency knob only: measured, it adds
+	// exactly itself to a lone message, and the SDK's default is 20 ms.
+	afterFirst = time.Millisecond
+	// probeAfter is how long silence counts as idleness without proof: a dead link looks the same.
+	probeAfter = time.Minute
+	// probeTimeout bounds that proof.
+	probeTimeout = 5 * time.Second
+	// cautious is how long the pump receives one message at a time after the SDK panicked on a batch: long enough for the
+	// locks of the innocent ones to end, so that only the culprit's delivery count rises.
+	cautious = 2 * time.Minute
+)
+
+// pump holds the slots. Its methods are safe for concurrent use; wait is called by the receive loop only.
+type pump struct {
+	concurrency int
+	buffer      func() int // how many messages may wait ready, asked before each receive
+	maxBytes    int
+	gates       *Gates
+
+	mu    sync.Mutex
+	held  int // messages with a slot, under mu
+	bytes int // of their bodies, under mu
+
+	// changed has one token when held fell or a gate changed since the receive loop last looked.
+	changed chan struct{}
+}
+
+func newPump(concurrency, maxBytes int, buffer func() int, gates *Gates) *pump {
+	return &pump{concurrency: concurrency, maxBytes: maxBytes, buffer: buffer, gates: gates, changed: make(chan struct{}, 1)}
+}
+
+// free returns how many messages may be asked for now; when none, after what time it may be worth looking again.
+func (p *pump) free() (n int, again time.Duration) {
+	limit, wait := p.gates.intake()
+	limit = min(limit, p.concurrency+p.buffer())
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.held > 0 && p.bytes >= p.maxBytes {
+		return 0, 0
+	}
+	return limit - p.held, wait
+}
+
+// wait blocks until messages may be asked for, and returns how many; 0 when ctx ended.
+func (p *pump) wait(ctx context.Context) int {
+	for ctx.Err() == nil {
+		n, again := p.free()
+		if n > 0 {
+			return n
+		}
+		if again <= 0 {
+			again = math.MaxInt64
+		}
+		timer := time.NewTimer(again)
+		select {
+		case <-p.changed:
+		case <-timer.C:
+		case <-ctx.Done():
+		}
+		timer.Stop()
+	}
+	return 0
+}
+
+func (p *pump) take(size int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.held++
+	p.bytes += size
+}
+
+func (p *pump) give(size int) {
+	p.mu.Lock()
+	p.held--
+	p.bytes -= size
+	p.mu.Unlock()
+	p.wake()
+}
+
+func (p *pump) wake() {
+	select {
+	case p.changed <- struct{}{}:
+	default:
+	}
+}
+
+// fetch is the receive loop. It ends when ctx does; messages that arrive together with the end are worked on.
+func (w *Worker) fetch(ctx context.Context) {
+	var careful time.Time
+	quiet := time.Now()
+	for {
+		n := w.pump.wait(ctx)
+		if n == 0 {
+			return
+		}
+		if time.Now().Before(careful) {
+			n = 1
+		}
+		c, err := w.clients.get(ctx)
+		if err != nil {
+			return
+		}
+		msgs, err := w.receive(ctx, c, n)
+		switch caught, panicked := errors.AsType[*panicError](err); {
+		case len(msgs) > 0:
+			quiet = time.Now()
+			for _, m := range msgs {
+				w.accept(c, m)
+			}
+		case panicked:
+			careful = time.Now().Add(cautious)
+			w.log.Error("the SDK panicked while receiving; receiving one message at a time for a while", zap.Error(err), zap.Duration("while", cautious), zap.ByteString("stack", caught.stack))
+			c.fail("panic", err)
+		case idle(err):
+			w.metrics.Idle()
+			if time.Since(quiet) > probeAfter {
+				if err := c.probe(ctx, probeTimeout); err != nil && ctx.Err() == nil {
+					c.fail("probe", err)
+				}
+				quiet = time.Now()
+			}
+		case err == nil:
+			c.fail("receive", errLinkFailed)
+		default:
+			c.fail("receive", err)
+		}
+	}
+}
+
+// receive asks for n messages, and withdraws the wish when a gate closes meanwhile.
+func (w *Worker) receive(ctx context.Context, c *client, n int) ([]*azservicebus.ReceivedMessage, error) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	closing := w.gates.whenClosing()
+	done := make(chan struct{})
+	defer close(done)
+	go func() {
+		select {
+		case <-closing:
+			cancel()
+		case <-done:
+		}
+	}()
+	w.metrics.Credits(n)
+	defer w.metrics.Credits(0)
+	return do(ctx, c, pollLimit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
+		return c.receiver.ReceiveMessages(ctx, n, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
+	})
+}
+
+// idle tells whether the receive ended because its time did. Everything else without messages is a failure.
+func idle(err error) bool {
+	return errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled) || errors.Is(err, errReplaced)
+}

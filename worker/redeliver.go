@@ -1,0 +1,140 @@
+package worker
+
+// Delayed redelivery: a copy of the message is scheduled for later, then the original is completed. It costs no delivery,
+// whereas an abandoned message comes back at once and is dead-lettered by the broker after a few rounds.
+//
+// Copy, then complete, is at-least-once: Service Bus gives the Go SDK no transactions. A crash between the two leaves both.
+// The copy's message id is derived from the request and its number, so that duplicate detection, where the queue has it,
+// drops a twin; and every call is idempotent anyway.
+
+import (
+	"cmp"
+	"context"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"github.com/google/uuid"
+
+	"batchterminator/handler"
+)
+
+const (
+	// sendLimit bounds one try to send a copy.
+	sendLimit = 3 * time.Second
+	// maxLedger bounds the history that travels on a message, in bytes.
+	maxLedger = 2 << 10
+)
+
+// copyNamespace is the name space of the copies' message ids (RFC 9562 §5.5).
+var copyNamespace = uuid.MustParse("0d1f0c0e-6a6b-4c55-8a3e-2f3a3f0a9d44")
+
+// Annotations of the original that the copy keeps; the others are the broker's own.
+var keptAnnotations = []string{"x-opt-partition-key", "x-opt-via-partition-key"}
+
+const scheduledEnqueueTime = "x-opt-scheduled-enqueue-time"
+
+// copyOf returns the message that takes d's place after wait: same body and properties, the request's history added.
+func copyOf(d *delivery, r handler.Result, wait time.Duration) *azservicebus.AMQPAnnotatedMessage {
+	now := time.Now()
+	original := d.raw()
+	number := d.message.Redeliveries + 1
+	c := &azservicebus.AMQPAnnotatedMessage{
+		Body:                  original.Body,
+		Footer:                original.Footer,
+		ApplicationProperties: maps.Clone(original.ApplicationProperties),
+		MessageAnnotations:    map[any]any{},
+		Properties:            &azservicebus.AMQPAnnotatedMessageProperties{},
+		Header:                &azservicebus.AMQPAnnotatedMessageHeader{Durable: true},
+	}
+	if original.Properties != nil {
+		*c.Properties = *original.Properties
+	}
+	if original.Header != nil {
+		c.Header.Durable, c.Header.Priority = original.Header.Durable, original.Header.Priority
+	}
+	c.Properties.MessageID = uuid.NewSHA1(copyNamespace, []byte(d.message.RequestIdentity+"\n"+strconv.Itoa(number))).String()
+	if !d.message.ExpiresAt.IsZero() {
+		// The broker counts a scheduled message's time to live from its activation: what remains then is what is left of it.
+		c.Header.TTL = d.message.ExpiresAt.Sub(now.Add(wait))
+	}
+	for _, key := range keptAnnotations {
+		if v, ok := original.MessageAnnotations[key]; ok {
+			c.MessageAnnotations[key] = v
+		}
+	}
+	if wait > 0 {
+		c.MessageAnnotations[scheduledEnqueueTime] = now.Add(wait).UTC()
+	}
+	if c.ApplicationProperties == nil {
+		c.ApplicationProperties = map[string]any{}
+	}
+	properties := c.ApplicationProperties
+	properties[propRequestID] = d.message.RequestIdentity
+	properties[propRedeliveries] = int64(number)
+	properties[propAttempts] = int64(d.message.Attempts + r.Attempts)
+	properties[propFirstEnqueued] = d.message.FirstEnqueued.UTC().Format(time.RFC3339Nano)
+	properties[propLedger] = ledger(properties[propLedger], r, now)
+	return c
+}
+
+// raw returns the message as it came over the wire, or as a scripted receiver made it.
+func (d *delivery) raw() *azservicebus.AMQPAnnotatedMessage {
+	if d.msg.RawAMQPMessage != nil {
+		return d.msg.RawAMQPMessage
+	}
+	return &azservicebus.AMQPAnnotatedMessage{
+		Body:                  azservicebus.AMQPAnnotatedMessageBody{Data: [][]byte{d.msg.Body}},
+		ApplicationProperties: d.msg.ApplicationProperties,
+		Properties: &azservicebus.AMQPAnnotatedMessageProperties{
+			ContentType: d.msg.ContentType, Subject: d.msg.Subject, To: d.msg.To, ReplyTo: d.msg.ReplyTo,
+			GroupID: d.msg.SessionID, ReplyToGroupID: d.msg.ReplyToSessionID,
+		},
+	}
+}
+
+// ledger adds one entry, "2026-01-31T17:00:00Z throttled/2" for two attempts that ended so, and drops the oldest entries
+// that no longer fit.
+func ledger(before any, r handler.Result, now time.Time) string {
+	entry := now.UTC().Format(time.RFC3339) + " " + r.Outcome.String() + "/" + strconv.Itoa(r.Attempts)
+	history, _ := before.(string)
+	if history != "" {
+		entry = history + "; " + entry
+	}
+	for len(entry) > maxLedger {
+		_, rest, found := strings.Cut(entry, "; ")
+		if !found {
+			return entry[len(entry)-maxLedger:] // not an entry of ours
+		}
+		entry = rest
+	}
+	return entry
+}
+
+// sendCopy sends the copy, trying again on another client until ctx ends. It reports whether the broker took it; refused
+// means that it never will.
+func (w *Worker) sendCopy(ctx context.Context, m *azservicebus.AMQPAnnotatedMessage) (sent, refused bool, err error) {
+	for {
+		c, getErr := w.clients.get(ctx)
+		if getErr != nil {
+			return false, false, cmp.Or(err, getErr)
+		}
+		if !c.canSend {
+			return false, true, nil
+		}
+		_, err = do(ctx, c, sendLimit, func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, c.sender.SendAMQPAnnotatedMessage(ctx, m, nil)
+		})
+		switch {
+		case err == nil:
+			return true, false, nil
+		case unauthorized(err):
+			return false, true, err
+		case !idle(err):
+			c.fail("settle", err)
+		}
+		sleep(ctx, settlePause)
+	}
+}

@@ -1,0 +1,156 @@
+package worker
+
+// The only file that creates clients of the Service Bus SDK.
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strings"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"github.com/Azure/go-amqp"
+)
+
+// ServiceBus names the entity to work on and the way to it.
+type ServiceBus struct {
+	// Namespace is the fully qualified host, used with Credential.
+	Namespace  string
+	Credential azcore.TokenCredential
+	// ConnectionString is used instead of Namespace and Credential: emulator, SAS. It is a secret.
+	ConnectionString string
+	// Queue, or Topic and Subscription.
+	Queue, Topic, Subscription string
+	// Dial replaces the SDK's own dialling; tests hand over in-memory connections. Nil in production.
+	Dial func(context.Context) (net.Conn, error)
+}
+
+// Validate reports what is missing or contradictory. It never prints the connection string.
+func (b ServiceBus) Validate() error {
+	var errs []error
+	switch {
+	case b.Namespace == "" && b.ConnectionString == "":
+		errs = append(errs, errors.New("no namespace and no connection string; one of them is needed"))
+	case b.Namespace != "" && b.ConnectionString != "":
+		errs = append(errs, errors.New("both a namespace and a connection string; only one of them may be given"))
+	case b.Namespace != "" && b.Credential == nil:
+		errs = append(errs, errors.New("a namespace without a credential"))
+	}
+	switch {
+	case (b.Topic == "") != (b.Subscription == ""):
+		errs = append(errs, errors.New("topic and subscription belong together"))
+	case b.Queue == "" && b.Topic == "":
+		errs = append(errs, errors.New("no queue, and no topic and subscription"))
+	case b.Queue != "" && b.Topic != "":
+		errs = append(errs, errors.New("both a queue and a topic; only one of them may be given"))
+	}
+	if b.ConnectionString != "" {
+		if err := checkConnectionString(b.ConnectionString); err != nil {
+			errs = append(errs, err)
+		}
+	}
+	return errors.Join(errs...)
+}
+
+// checkConnectionString lets the SDK parse it, which connects to nothing, and repeats nothing of it.
+func checkConnectionString(s string) error {
+	if !strings.Contains(strings.ToLower(s), "endpoint=sb://") {
+		return errors.New("connection string: no Endpoint=sb://<namespace>/")
+	}
+	if _, err := azservicebus.NewClientFromConnectionString(s, nil); err != nil {
+		return errors.New("connection string: not one of Service Bus; want Endpoint, SharedAccessKeyName and SharedAccessKey, or SharedAccessSignature")
+	}
+	return nil
+}
+
+// Entity names what is received from, for logs.
+func (b ServiceBus) Entity() string {
+	if b.Queue != "" {
+		return b.Queue
+	}
+	return b.Topic + "/subscriptions/" + b.Subscription
+}
+
+// receiver and sender are what the worker needs of the SDK; the SDK's types are asserted below, and tests script them.
+type receiver interface {
+	ReceiveMessages(ctx context.Context, maxMessages int, options *azservicebus.ReceiveMessagesOptions) ([]*azservicebus.ReceivedMessage, error)
+	RenewMessageLock(ctx context.Context, msg *azservicebus.ReceivedMessage, options *azservicebus.RenewMessageLockOptions) error
+	CompleteMessage(ctx context.Context, message *azservicebus.ReceivedMessage, options *azservicebus.CompleteMessageOptions) error
+	AbandonMessage(ctx context.Context, message *azservicebus.ReceivedMessage, options *azservicebus.AbandonMessageOptions) error
+	DeadLetterMessage(ctx context.Context, message *azservicebus.ReceivedMessage, options *azservicebus.DeadLetterOptions) error
+}
+
+type sender interface {
+	SendAMQPAnnotatedMessage(ctx context.Context, message *azservicebus.AMQPAnnotatedMessage, options *azservicebus.SendAMQPAnnotatedMessageOptions) error
+	NewMessageBatch(ctx context.Context, options *azservicebus.MessageBatchOptions) (*azservicebus.MessageBatch, error)
+}
+
+var (
+	_ receiver = (*azservicebus.Receiver)(nil)
+	_ sender   = (*azservicebus.Sender)(nil)
+)
+
+// connection is one SDK client with its receiver and sender. Nothing is dialled before its first call.
+type connection struct {
+	receiver receiver
+	// sender is nil where a copy would reach other readers too: a topic's other subscriptions.
+	sender sender
+	close  func(context.Context) error
+}
+
+func (b ServiceBus) client() (*azservicebus.Client, error) {
+	options := &azservicebus.ClientOptions{
+		ApplicationID: "batch-terminator",
+		// Ours are the only retries: the SDK's ladder holds a call for 50 s and rebuilds links under concurrent callers.
+		RetryOptions: azservicebus.RetryOptions{MaxRetries: -1},
+	}
+	if b.Dial != nil {
+		options.NewWebSocketConn = func(ctx context.Context, _ azservicebus.NewWebSocketConnArgs) (net.Conn, error) { return b.Dial(ctx) }
+	}
+	if b.ConnectionString != "" {
+		return azservicebus.NewClientFromConnectionString(b.ConnectionString, options)
+	}
+	return azservicebus.NewClient(b.Namespace, b.Credential, options)
+}
+
+func (b ServiceBus) connect() (*connection, error) {
+	client, err := b.client()
+	if err != nil {
+		return nil, fmt.Errorf("service bus client: %w", err)
+	}
+	c := &connection{close: client.Close}
+	if b.Queue == "" {
+		c.receiver, err = client.NewReceiverForSubscription(b.Topic, b.Subscription, nil)
+		return c, err
+	}
+	if c.receiver, err = client.NewReceiverForQueue(b.Queue, nil); err != nil {
+		return nil, fmt.Errorf("service bus receiver: %w", err)
+	}
+	if c.sender, err = client.NewSender(b.Queue, nil); err != nil {
+		return nil, fmt.Errorf("service bus sender: %w", err)
+	}
+	return c, nil
+}
+
+// lockLost tells whether the broker no longer knows the lock.
+func lockLost(err error) bool { return hasCode(err, azservicebus.CodeLockLost) }
+
+// unauthorized tells whether the identity lacks the right, by whichever of its forms the SDK lets through.
+func unauthorized(err error) bool {
+	return hasCode(err, azservicebus.CodeUnauthorizedAccess) || hasCondition(err, amqp.ErrCondUnauthorizedAccess)
+}
+
+// throttled tells whether the broker asked for a pause; its documentation asks for at least 2 seconds.
+func throttled(err error) bool { return hasCondition(err, "com.microsoft:server-busy") }
+
+func hasCode(err error, code azservicebus.Code) bool {
+	e, ok := errors.AsType[*azservicebus.Error](err)
+	return ok && e.Code == code
+}
+
+func hasCondition(err error, condition amqp.ErrCond) bool {
+	e, ok := errors.AsType[*amqp.Error](err)
+	return ok && e.Condition == condition
+}

@@ -1,0 +1,100 @@
+package servicebustest_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"testing/synctest"
+
+	"github.com/Azure/go-amqp"
+
+	"batchterminator/worker/servicebustest"
+)
+
+// The tests of this file hold the gap list of doc.go: what is not emulated is refused, with a condition that says so.
+
+// rawSession is a client below the SDK, for what the SDK does not do.
+func rawSession(t *testing.T, s *servicebustest.Server) *amqp.Session {
+	t.Helper()
+	nc, err := s.Dial(context.Background())
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := amqp.NewConn(context.Background(), nc, &amqp.ConnOptions{SASLType: amqp.SASLTypeAnonymous()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close() })
+	session, err := conn.NewSession(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return session
+}
+
+func wantRefusal(t *testing.T, err error, want amqp.ErrCond) {
+	t.Helper()
+	var refusal *amqp.Error
+	if !errors.As(err, &refusal) || refusal.Condition != want || refusal.Description == "" {
+		t.Fatalf("error is %v, want condition %s and a text", err, want)
+	}
+}
+
+func TestAddressesThatAreNotEmulatedAreRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := servicebustest.New(t, servicebustest.WithQueue(queueName, servicebustest.QueueConfig{}))
+		session := rawSession(t, s)
+		for address, want := range map[string]amqp.ErrCond{
+			"orders/$Transfer/$DeadLetterQueue": amqp.ErrCondNotImplemented,
+			"topic/Subscriptions/sub":           amqp.ErrCondNotFound,
+			"nobody":                            amqp.ErrCondNotFound,
+			"nobody/$management":                amqp.ErrCondNotFound,
+		} {
+			_, err := session.NewReceiver(context.Background(), address, nil)
+			wantRefusal(t, err, want)
+		}
+		_, err := session.NewSender(context.Background(), "orders/$DeadLetterQueue", nil)
+		wantRefusal(t, err, amqp.ErrCondNotAllowed)
+	})
+}
+
+func TestDynamicNodesAreRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := servicebustest.New(t, servicebustest.WithQueue(queueName, servicebustest.QueueConfig{}))
+		_, err := rawSession(t, s).NewReceiver(context.Background(), "", &amqp.ReceiverOptions{DynamicAddress: true})
+		wantRefusal(t, err, amqp.ErrCondNotImplemented)
+	})
+}
+
+func TestSessionReceiversAreRefused(t *testing.T) {
+	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, r rig) {
+		_, err := r.client.AcceptSessionForQueue(context.Background(), queueName, "s", nil)
+		// The SDK does not know the condition, takes it for a lost connection and keeps only the text.
+		if err == nil || !strings.Contains(err.Error(), string(amqp.ErrCondNotImplemented)) {
+			t.Fatalf("accept session returned %v", err)
+		}
+	})
+}
+
+func TestSecondCBSLinkOnAConnectionIsRefused(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := servicebustest.New(t, servicebustest.WithQueue(queueName, servicebustest.QueueConfig{}))
+		session := rawSession(t, s)
+		first, err := session.NewSender(context.Background(), "$cbs", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		_, err = session.NewSender(context.Background(), "$cbs", nil)
+		wantRefusal(t, err, amqp.ErrCondNotAllowed)
+		if err := first.Close(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := session.NewSender(context.Background(), "$cbs", nil); err != nil {
+			t.Fatalf("after the first was closed: %v", err)
+		}
+	})
+}

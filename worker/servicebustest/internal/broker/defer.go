@@ -1,0 +1,40 @@
+package broker
+
+import "fmt"
+
+// ReceiveDeferred takes deferred messages by sequence number, all or none: locked under PeekLock, ended under
+// ReceiveAndDelete. It is the only way to a deferred message.
+func (q *Queue) ReceiveDeferred(sequences []int64, mode Mode) ([]Stored, error) {
+	now := q.entity.enter()
+	defer q.entity.leave()
+	found, err := q.inState(Deferred, sequences)
+	if err != nil {
+		return nil, fmt.Errorf("receive deferred: %w", err)
+	}
+	received := make([]Stored, len(found))
+	for i, m := range found {
+		if mode == ReceiveAndDelete {
+			received[i] = q.consume(m, now)
+			continue
+		}
+		q.deferred--
+		q.lock(m, now)
+		received[i] = m.Stored
+	}
+	return received, nil
+}
+
+// Peek returns up to limit messages numbered from or higher in ascending order, whatever their state, without a lock.
+func (q *Queue) Peek(from int64, limit int) []Stored {
+	q.entity.enter()
+	defer q.entity.leave()
+	var peeked []Stored
+	q.live.ascend(from, func(m *entry) bool {
+		if len(peeked) == limit {
+			return false
+		}
+		peeked = append(peeked, m.Stored)
+		return true
+	})
+	return peeked
+}

@@ -1,0 +1,172 @@
+package broker
+
+import (
+	"container/heap"
+	"sync"
+	"time"
+)
+
+// entity is what a queue and its dead-letter sub-queue share.
+type entity struct {
+	name string
+	cfg  Config
+
+	main, dead *Queue
+
+	mu sync.Mutex
+	// Below: read and written by any goroutine, under mu.
+	lastSequence int64
+	due          dueHeap
+	timer        *time.Timer
+	armedFor     time.Time // zero: no timer is running
+	ledger       *ledger   // nil: no history
+	accepted     int       // messages ever accepted
+	ended        ended
+	changed      chan struct{} // nil until somebody waits for a change
+	dirty        bool          // something changed since the last leave
+	closed       bool
+
+	ticks sync.WaitGroup // armed timers and running ticks; Add under mu, Close waits
+}
+
+// ended counts the messages that are no more, by how they went.
+type ended struct{ completed, expired, cancelled int }
+
+// enter locks the entity and lets everything that is due happen. Every exported operation starts with it.
+func (e *entity) enter() time.Time {
+	e.mu.Lock()
+	now := time.Now()
+	e.advance(now)
+	return now
+}
+
+// leave unlocks the entity and only then wakes receivers: a wake-up may come straight back.
+func (e *entity) leave() {
+	e.arm()
+	if e.dirty {
+		e.dirty = false
+		if e.changed != nil {
+			close(e.changed)
+			e.changed = nil
+		}
+	}
+	main, dead := e.main.takeWatchers(), e.dead.takeWatchers()
+	e.mu.Unlock()
+	for _, w := range main {
+		w.wake()
+	}
+	for _, w := range dead {
+		w.wake()
+	}
+}
+
+// advance performs due events in order, each at the time it was due, so that a late timer changes nothing. What an
+// event brings about (an activated message that expires) is in the heap again before the next is looked at.
+func (e *entity) advance(now time.Time) {
+	for len(e.due) > 0 && !e.due[0].due.After(now) {
+		m := e.due[0]
+		at := m.due
+		e.setDue(m, time.Time{})
+		switch {
+		case m.locked():
+			m.queue.lockExpired(m, at)
+		case m.State == Scheduled:
+			m.queue.activate(m, at)
+		default:
+			m.queue.expire(m, at)
+		}
+	}
+}
+
+// arm makes the timer fire no later than the next due event. A timer that is now too early is left alone: it finds
+// nothing due and arms anew, which is cheaper than a Reset for each settled message.
+func (e *entity) arm() {
+	if e.closed || len(e.due) == 0 {
+		return
+	}
+	next := e.due[0].due
+	if !e.armedFor.IsZero() && !next.Before(e.armedFor) {
+		return
+	}
+	e.disarm()
+	e.armedFor = next
+	e.ticks.Add(1)
+	e.timer = time.AfterFunc(time.Until(next), e.tick)
+}
+
+func (e *entity) disarm() {
+	if e.timer != nil && e.timer.Stop() {
+		e.ticks.Done()
+	}
+	e.timer = nil
+}
+
+func (e *entity) tick() {
+	defer e.ticks.Done()
+	e.enter()
+	e.armedFor = time.Time{}
+	e.leave()
+}
+
+// close stops the timer and waits for a tick that is under way. The stores stay readable.
+func (e *entity) close() {
+	e.mu.Lock()
+	e.closed = true
+	e.disarm()
+	e.mu.Unlock()
+	e.ticks.Wait()
+}
+
+// setDue changes the one time m waits for; zero for never.
+func (e *entity) setDue(m *entry, at time.Time) {
+	m.due = at
+	switch {
+	case at.IsZero() && m.dueIndex >= 0:
+		heap.Remove(&e.due, m.dueIndex)
+	case at.IsZero():
+	case m.dueIndex >= 0:
+		heap.Fix(&e.due, m.dueIndex)
+	default:
+		heap.Push(&e.due, m)
+	}
+}
+
+// nextSequence numbers from 1 and never repeats (Service Bus: assigned at acceptance, never reused).
+func (e *entity) nextSequence() int64 {
+	e.lastSequence++
+	return e.lastSequence
+}
+
+// dueHeap orders entries by due time, ties by sequence number.
+type dueHeap []*entry
+
+func (h dueHeap) Len() int { return len(h) }
+
+func (h dueHeap) Less(i, j int) bool {
+	if h[i].due.Equal(h[j].due) {
+		return h[i].SequenceNumber < h[j].SequenceNumber
+	}
+	return h[i].due.Before(h[j].due)
+}
+
+func (h dueHeap) Swap(i, j int) {
+	h[i], h[j] = h[j], h[i]
+	h[i].dueIndex, h[j].dueIndex = i, j
+}
+
+// Push is called by container/heap.
+func (h *dueHeap) Push(x any) {
+	m := x.(*entry)
+	m.dueIndex = len(*h)
+	*h = append(*h, m)
+}
+
+// Pop is called by container/heap.
+func (h *dueHeap) Pop() any {
+	last := len(*h) - 1
+	m := (*h)[last]
+	(*h)[last] = nil
+	*h = (*h)[:last]
+	m.dueIndex = -1
+	return m
+}

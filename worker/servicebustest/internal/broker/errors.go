@@ -1,0 +1,23 @@
+package broker
+
+import "errors"
+
+// The refusals a caller can act on. They arrive wrapped; compare with errors.Is.
+var (
+	// ErrEntityNotFound means that no entity has the path.
+	ErrEntityNotFound = errors.New("entity not found")
+	// ErrEntityExists means that the name is taken.
+	ErrEntityExists = errors.New("entity exists")
+	// ErrNotImplemented means that Service Bus can do this and this package does not emulate it.
+	ErrNotImplemented = errors.New("not implemented")
+	// ErrLockLost means that the lock token is unknown: expired, settled before, or never given out.
+	ErrLockLost = errors.New("message lock lost")
+	// ErrMessageNotFound means that no message with the sequence number is in the state the operation needs.
+	ErrMessageNotFound = errors.New("message not found")
+	// ErrTooLarge means that a message is larger than the entity allows.
+	ErrTooLarge = errors.New("message too large")
+	// ErrNotAllowed means that the entity never does this, like accepting a message into a dead-letter sub-queue.
+	ErrNotAllowed = errors.New("operation not allowed")
+	// ErrClosed means that the namespace was closed.
+	ErrClosed = errors.New("namespace closed")
+)

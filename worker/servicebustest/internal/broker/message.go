@@ -1,0 +1,101 @@
+package broker
+
+import (
+	"crypto/rand"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Message is what a sender hands over. The broker never changes it and never looks into Payload.
+type Message struct {
+	ID           string
+	SessionID    string
+	TTL          time.Duration // 0: the queue's default
+	ScheduledFor time.Time     // zero or past: at once
+	Size         int           // encoded bytes, held against Config.MaxMessageSize
+	Payload      any
+}
+
+// State is the state Service Bus shows in a peek; a lock is orthogonal to it. The values are those of
+// x-opt-message-state.
+type State int32
+
+// The states of a stored message.
+const (
+	Active State = iota
+	Deferred
+	Scheduled
+)
+
+func (s State) String() string {
+	switch s {
+	case Active:
+		return "active"
+	case Deferred:
+		return "deferred"
+	case Scheduled:
+		return "scheduled"
+	}
+	return fmt.Sprintf("State(%d)", int32(s))
+}
+
+// Token is a lock token, a version 4 UUID in RFC 4122 byte order. The zero Token means not locked.
+type Token [16]byte
+
+func newToken() Token {
+	var t Token
+	rand.Read(t[:]) // never fails since Go 1.24
+	t[6] = t[6]&0x0f | 0x40
+	t[8] = t[8]&0x3f | 0x80
+	return t
+}
+
+func (t Token) String() string {
+	return fmt.Sprintf("%x-%x-%x-%x-%x", t[:4], t[4:6], t[6:8], t[8:10], t[10:])
+}
+
+// Stored is a snapshot of a message in the broker, taken under the entity's mutex and safe to keep.
+type Stored struct {
+	Message
+	SequenceNumber   int64
+	EnqueuedSequence int64 // the number before activation gave a new one; 0 otherwise
+	EnqueuedAt       time.Time
+	ExpiresAt        time.Time // zero: never
+	DeliveryCount    uint32    // failed deliveries so far: the zero-based count of the wire
+	State            State
+	LockToken        Token     // zero: not locked
+	LockedUntil      time.Time // zero: not locked
+	DeadLetterSource string    // the queue a dead-lettered message came from
+	// Overlay holds application properties set since the message was sent (dead-letter reason, properties to modify).
+	// They win over the sender's. The map is shared between snapshots: read only.
+	Overlay map[string]any
+}
+
+// Names under which Service Bus shows why a message was dead-lettered.
+const (
+	PropertyDeadLetterReason      = "DeadLetterReason"
+	PropertyDeadLetterDescription = "DeadLetterErrorDescription"
+)
+
+// entry is a message with its bookkeeping. Every field belongs to the entity's mutex.
+type entry struct {
+	Stored
+	queue    *Queue    // the store it is in now
+	due      time.Time // when the one thing it waits for happens; zero: never
+	dueIndex int       // place in the entity's heap; -1: not in it
+	record   *record   // nil when history is off
+}
+
+func (m *entry) locked() bool { return m.LockToken != Token{} }
+
+// overlay merges properties copy-on-write, because snapshots share the map.
+func (m *entry) overlay(properties map[string]any) {
+	if len(properties) == 0 {
+		return
+	}
+	merged := make(map[string]any, len(m.Overlay)+len(properties))
+	maps.Copy(merged, m.Overlay)
+	maps.Copy(merged, properties)
+	m.Overlay = merged
+}

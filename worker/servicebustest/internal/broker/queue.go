@@ -1,0 +1,148 @@
+package broker
+
+import (
+	"fmt"
+	"slices"
+	"time"
+)
+
+// Queue is one store of messages: a queue, or the dead-letter sub-queue of one. Use the constructors of Namespace.
+type Queue struct {
+	entity *entity
+	path   string
+	dead   *Queue // nil for a dead-letter sub-queue: that is how the two are told apart
+
+	// Below: read and written by any goroutine, under entity.mu.
+	live      order // every message, for peek and look-up by sequence number
+	active    order // those that can be acquired
+	locks     map[Token]*entry
+	deferred  int // deferred and not locked
+	scheduled int
+	maxLocked int
+	watchers  []*watcher // replaced, never changed in place: leave hands it out
+	ready     bool       // a message became active since the last leave
+}
+
+type watcher struct{ wake func() }
+
+// Path is the queue's address within the namespace, as it was created.
+func (q *Queue) Path() string { return q.path }
+
+// Config returns the entity's settings with defaults filled in.
+func (q *Queue) Config() Config { return q.entity.cfg }
+
+// DeadLetter returns the dead-letter sub-queue, or nil when q is one.
+func (q *Queue) DeadLetter() *Queue { return q.dead }
+
+// Enqueue accepts all messages or none and returns their sequence numbers, in order. Those scheduled for later stay
+// out of sight until then.
+func (q *Queue) Enqueue(messages ...Message) ([]int64, error) {
+	if q.dead == nil {
+		return nil, fmt.Errorf("enqueue to %s: %w", q.path, ErrNotAllowed)
+	}
+	limit := q.entity.cfg.MaxMessageSize
+	for i := range messages {
+		if messages[i].Size > limit {
+			return nil, fmt.Errorf("enqueue to %s: %d bytes, limit %d: %w", q.path, messages[i].Size, limit, ErrTooLarge)
+		}
+	}
+	now := q.entity.enter()
+	defer q.entity.leave()
+	if q.entity.closed {
+		return nil, fmt.Errorf("enqueue to %s: %w", q.path, ErrClosed)
+	}
+	sequences := make([]int64, len(messages))
+	for i := range messages {
+		sequences[i] = q.accept(messages[i], now)
+	}
+	return sequences, nil
+}
+
+func (q *Queue) accept(message Message, now time.Time) int64 {
+	m := &entry{Stored: Stored{Message: message, SequenceNumber: q.entity.nextSequence(), EnqueuedAt: now}, queue: q, dueIndex: -1}
+	q.entity.accepted++
+	q.entity.ledger.open(m)
+	q.entity.dirty = true
+	q.live.insert(m)
+	if m.ScheduledFor.After(now) {
+		q.schedule(m, now)
+		return m.SequenceNumber
+	}
+	q.startTTL(m)
+	q.note(m, Event{Kind: Enqueued, At: now})
+	q.offer(m, now)
+	return m.SequenceNumber
+}
+
+// offer makes m available to receivers, unless its time to live has already ended.
+func (q *Queue) offer(m *entry, now time.Time) {
+	m.State = Active
+	if q.expired(m, now) {
+		q.expire(m, now)
+		return
+	}
+	q.active.insert(m)
+	q.ready = true
+	q.entity.setDue(m, m.ExpiresAt)
+}
+
+// forget takes m, whatever its state, out of this store. It keeps its lock fields until the caller has noted them.
+func (q *Queue) forget(m *entry) {
+	q.entity.setDue(m, time.Time{})
+	q.live.remove(m)
+	switch {
+	case m.locked():
+		delete(q.locks, m.LockToken)
+	case m.State == Active:
+		if q.active.get(m.SequenceNumber) == m {
+			q.active.remove(m)
+		}
+	case m.State == Deferred:
+		q.deferred--
+	case m.State == Scheduled:
+		q.scheduled--
+	}
+}
+
+// note writes history; every change of a message passes here, so it also marks the entity as changed.
+func (q *Queue) note(m *entry, e Event) {
+	q.entity.dirty = true
+	q.entity.ledger.add(m, e)
+}
+
+// Watch registers wake, called without locks whenever a message may have become available, until stop is called. A
+// call may still be under way when stop returns.
+func (q *Queue) Watch(wake func()) (stop func()) {
+	w := &watcher{wake: wake}
+	q.entity.mu.Lock()
+	q.watchers = append(slices.Clone(q.watchers), w)
+	q.entity.mu.Unlock()
+	return func() {
+		q.entity.mu.Lock()
+		defer q.entity.mu.Unlock()
+		q.watchers = slices.DeleteFunc(slices.Clone(q.watchers), func(other *watcher) bool { return other == w })
+	}
+}
+
+// takeWatchers returns whom to wake and rotates the list, so that the same receiver is not always first.
+func (q *Queue) takeWatchers() []*watcher {
+	if !q.ready {
+		return nil
+	}
+	q.ready = false
+	watchers := q.watchers
+	if len(watchers) > 1 {
+		q.watchers = append(slices.Clone(watchers[1:]), watchers[0])
+	}
+	return watchers
+}
+
+// Changed returns a channel that is closed at the entity's next change of state. Ask for it before looking.
+func (q *Queue) Changed() <-chan struct{} {
+	q.entity.mu.Lock()
+	defer q.entity.mu.Unlock()
+	if q.entity.changed == nil {
+		q.entity.changed = make(chan struct{})
+	}
+	return q.entity.changed
+}

@@ -1,0 +1,76 @@
+package dialect
+
+import (
+	"errors"
+
+	"batchterminator/worker/servicebustest/internal/broker"
+	"batchterminator/worker/servicebustest/internal/transport"
+)
+
+// The conditions this emulation answers with.
+const (
+	NotFound        = "amqp:not-found"
+	NotAllowed      = "amqp:not-allowed"
+	NotImplemented  = "amqp:not-implemented"
+	InternalError   = "amqp:internal-error"
+	SizeExceeded    = "amqp:link:message-size-exceeded"
+	Unauthorized    = "amqp:unauthorized-access"
+	LockLost        = "com.microsoft:message-lock-lost"
+	MessageNotFound = "com.microsoft:message-not-found"
+	ArgumentError   = "com.microsoft:argument-error"
+)
+
+// lockLostText is matched by clients and by the tests of the Go SDK.
+const lockLostText = "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue. For more information please see https://aka.ms/ServiceBusExceptions."
+
+// Error says err in Service Bus's words; nil stays nil.
+func Error(err error) *transport.Error {
+	var spoken *transport.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &spoken):
+		return spoken
+	case errors.Is(err, broker.ErrLockLost):
+		return &transport.Error{Condition: LockLost, Description: lockLostText}
+	case errors.Is(err, broker.ErrMessageNotFound):
+		return &transport.Error{Condition: MessageNotFound, Description: err.Error()}
+	case errors.Is(err, broker.ErrEntityNotFound):
+		return &transport.Error{Condition: NotFound, Description: err.Error()}
+	case errors.Is(err, broker.ErrTooLarge):
+		return &transport.Error{Condition: SizeExceeded, Description: err.Error()}
+	case errors.Is(err, broker.ErrNotAllowed):
+		return &transport.Error{Condition: NotAllowed, Description: err.Error()}
+	case errors.Is(err, broker.ErrNotImplemented):
+		return &transport.Error{Condition: NotImplemented, Description: err.Error()}
+	}
+	return &transport.Error{Condition: InternalError, Description: err.Error()}
+}
+
+// EntityNotFound is the text from which the JavaScript SDK tells a missing entity from other failures.
+func EntityNotFound(address string) *transport.Error {
+	return &transport.Error{
+		Condition: NotFound,
+		Description: "The messaging entity '" + address + "' could not be found. " +
+			"To know more visit https://aka.ms/sbResourceMgrExceptions.",
+	}
+}
+
+// Status is the status code of a $management reply that fails with the condition.
+func Status(condition string) int32 {
+	switch condition {
+	case LockLost:
+		return 410
+	case MessageNotFound, NotFound:
+		return 404
+	case ArgumentError, NotAllowed:
+		return 400
+	case SizeExceeded:
+		return 413
+	case Unauthorized:
+		return 401
+	case NotImplemented:
+		return 501
+	}
+	return 500
+}

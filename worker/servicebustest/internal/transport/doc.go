@@ -1,0 +1,55 @@
+// Package transport is the server half of an AMQP 1.0 connection: handshake,
+// connection, sessions, links, credit and settlement. It knows nothing of queues;
+// it hands messages to the interfaces in api.go, which is the file to read first.
+//
+// # Goroutines
+//
+// A connection has three, and Serve waits for all of them:
+//
+//	reader ──batches of whole frames──► loop ──one buffer──► writer
+//	   ▲────────────buffer back──────────┘ ▲──────buffer back──┘
+//
+// The loop owns everything: the connection's state, its sessions and its links.
+// So that state needs no lock, and a link costs no goroutine. Everything in this
+// package without a comment to the contrary is touched by the loop alone. The
+// outside reaches it through [Conn.post], a list of functions under a short lock;
+// a Source that has news does the same.
+//
+// The reader takes all that a read returns and passes on the frames that are
+// complete; the loop handles the whole batch, lets links with credit send, and only
+// then hands the writer what has come together. So a batch of settlements costs
+// one write, and nobody waits for a timer to get small frames out.
+//
+// # Memory
+//
+// While the writer is busy the loop fills a second buffer. Above highWater it stops
+// acquiring messages; above hardLimit it stops reading, because a client that sends
+// without ever reading would otherwise choose the size of our echoes. Messages in
+// reassembly are bounded by the sink's maximum, delivery-ids and handles by the
+// windows and limits announced. A client that stops reading is cut off by its own
+// silence, not by memory.
+//
+// # Sending
+//
+// A link becomes ready by a flow, by news from its source, or by a window that
+// opens. Ready links take turns of quantum deliveries. What a link has acquired and
+// not yet sent is released when the link ends; what was sent stays locked, as in
+// Service Bus, where a lock outlives the link.
+//
+// # Faults
+//
+// The Interceptor is asked at each Op. A delay goes to the loop's list of timers, so
+// one operation waits and the connection goes on; a link whose attach is delayed
+// exists already and collects credit.
+//
+// # Not emulated, refused with amqp:not-implemented
+//
+//   - transactions: attaching to a coordinator, transactional delivery states
+//   - dynamic nodes: a source or target without an address that asks for one
+//   - source filters, among them the session filter
+//   - resuming deliveries: a transfer with resume set. Unsettled maps in attach are
+//     read past, as Service Bus clients never send one
+//
+// TLS is not negotiated inside AMQP (protocol id 2): hand Serve a tls.Conn. Any SASL
+// mechanism is accepted as it comes; who may do what is the namespace's business.
+package transport

@@ -1,0 +1,159 @@
+package transport
+
+import (
+	"fmt"
+	"time"
+
+	"batchterminator/worker/servicebustest/internal/codec"
+	"batchterminator/worker/servicebustest/internal/frames"
+)
+
+// Protocol ids (part 2 §2.2, part 5 §5.3).
+const (
+	protocolAMQP = 0
+	protocolSASL = 3
+)
+
+// Limits announced to the client.
+const (
+	channelMax = 4999
+	handleMax  = 255
+)
+
+// mechanisms we offer. ANONYMOUS comes first: go-amqp takes the first one it knows.
+// The .NET client fails unless MSSBCBS is offered.
+var mechanisms = []codec.Symbol{"ANONYMOUS", "MSSBCBS", "PLAIN", "EXTERNAL", "AMQPCBS"}
+
+// handle takes one unit to where the connection is. An error closes it.
+func (c *Conn) handle(u unit) error {
+	if u.protocol != nil {
+		return c.protocolHeader(u.protocol[4])
+	}
+	switch c.phase {
+	case phaseSASL:
+		return c.sasl(u)
+	case phaseOpen:
+		return c.open(u)
+	case phaseUp:
+		return c.frame(u)
+	case phaseClosed:
+		if code, _, err := frames.Split(u.body); err == nil && code == frames.CodeClose {
+			c.stop(c.err)
+		}
+		return nil
+	}
+	return fmt.Errorf("frame before the protocol header")
+}
+
+// protocolHeader answers a header with the same, or with the one we want and an end
+// (part 2 §2.2).
+func (c *Conn) protocolHeader(id byte) error {
+	switch {
+	case id == protocolSASL && c.phase == phaseStart:
+		c.phase = phaseSASL
+	case id == protocolAMQP && (c.phase == phaseStart || c.phase == phaseHeader):
+		c.phase = phaseOpen
+	case c.phase == phaseStart:
+		c.out = append(c.out, 'A', 'M', 'Q', 'P', protocolSASL, 1, 0, 0)
+		return fmt.Errorf("protocol id %d is not served", id)
+	default:
+		return refusef(condFraming, "protocol header in the middle of a connection")
+	}
+	c.out = append(c.out, 'A', 'M', 'Q', 'P', id, 1, 0, 0)
+	if c.phase == phaseSASL {
+		c.out = frames.Append(c.out, frames.TypeSASL, 0, frames.SASLMechanisms{Mechanisms: mechanisms})
+	}
+	return nil
+}
+
+// sasl takes any init as proof enough: Service Bus authenticates through $cbs.
+func (c *Conn) sasl(u unit) error {
+	code, fields, err := frames.Split(u.body)
+	if err != nil {
+		return err
+	}
+	if u.header.Type != frames.TypeSASL || code != frames.CodeSASLInit {
+		return fmt.Errorf("frame %#02x where sasl-init belongs", code)
+	}
+	var init frames.SASLInit
+	if err := init.Decode(fields); err != nil {
+		return err
+	}
+	c.out = frames.Append(c.out, frames.TypeSASL, 0, frames.SASLOutcome{Code: 0})
+	c.phase = phaseHeader
+	return nil
+}
+
+func (c *Conn) open(u unit) error {
+	code, fields, err := frames.Split(u.body)
+	if err != nil {
+		return err
+	}
+	if code != frames.CodeOpen {
+		return fmt.Errorf("frame %#02x where open belongs", code)
+	}
+	var o frames.Open
+	if err := o.Decode(fields); err != nil {
+		return err
+	}
+	o.Properties = nil // aliases the frame; nothing reads it
+	c.opened(o)
+	return nil
+}
+
+func (c *Conn) answerOpen(o frames.Open) {
+	c.frameLimit = max(min(o.MaxFrameSize.Or(c.cfg.MaxFrameSize), c.cfg.MaxFrameSize), frames.MinMaxFrameSize)
+	send(c, 0, frames.Open{
+		ContainerID:  c.cfg.ContainerID,
+		MaxFrameSize: codec.Some(c.cfg.MaxFrameSize),
+		ChannelMax:   codec.Some[uint16](channelMax),
+		IdleTimeout:  codec.Some(uint32(c.cfg.IdleTimeout.Milliseconds())),
+	})
+	c.phase = phaseUp
+	if ms := o.IdleTimeout.Value; ms > 0 {
+		c.beat(time.Duration(ms) * time.Millisecond / 2)
+	}
+}
+
+// frame handles a frame of an open connection.
+func (c *Conn) frame(u unit) error {
+	if len(u.body) == 0 {
+		return nil // heartbeat
+	}
+	if u.header.Type != frames.TypeAMQP {
+		return refusef(condFraming, "frame of type %d", u.header.Type)
+	}
+	code, fields, err := frames.Split(u.body)
+	if err != nil {
+		return refusef(condDecode, "%v", err)
+	}
+	if err := c.performative(u.header.Channel, code, fields); err != nil {
+		if refused, ok := err.(*Error); ok {
+			return refused
+		}
+		return refusef(condDecode, "%v", err)
+	}
+	return nil
+}
+
+func (c *Conn) performative(channel uint16, code uint64, fields []byte) error {
+	switch code {
+	case frames.CodeBegin:
+		return c.begin(channel, fields)
+	case frames.CodeClose:
+		var cl frames.Close
+		if err := cl.Decode(fields); err != nil {
+			return err
+		}
+		send(c, 0, frames.Close{})
+		c.phase, c.over = phaseClosed, true
+		return nil
+	case frames.CodeOpen:
+		return refusef(condNotAllowed, "a second open")
+	}
+	s := c.sessions[channel]
+	if s == nil {
+		return refusef(condNotAllowed, "frame %#02x on channel %d, which has no session", code, channel)
+	}
+	return s.performative(code, fields)
+}

@@ -1,0 +1,204 @@
+package transport
+
+import (
+	"batchterminator/worker/servicebustest/internal/codec"
+	"batchterminator/worker/servicebustest/internal/frames"
+)
+
+// maxSpan bounds the delivery-ids one disposition is followed for. Far more than
+// this is never unsettled, and a client must not set the length of our loop.
+const maxSpan = 1 << 16
+
+// disposition applies what the client decided about the deliveries first..last.
+func (s *session) disposition(fields []byte) error {
+	var d frames.Disposition
+	if err := d.Decode(fields); err != nil {
+		return err
+	}
+	if d.Role == frames.RoleSender {
+		return nil // the sender's word about deliveries that we settled long ago
+	}
+	first, last := d.First, d.Last.Or(d.First)
+	if oldest := s.nextDelivery - maxSpan; int32(first-oldest) < 0 {
+		first = oldest
+	}
+	if int32(last-s.nextDelivery) >= 0 {
+		last = s.nextDelivery - 1
+	}
+	echo := echoes{s: s, settled: d.Settled}
+	for id := first; int32(last-id) >= 0; id++ {
+		s.settleOne(id, &d, &echo)
+	}
+	echo.flush()
+	return nil
+}
+
+// settleOne applies a disposition to one delivery.
+func (s *session) settleOne(id uint32, d *frames.Disposition, echo *echoes) {
+	u, known := s.unsettled[id]
+	outcome, ok := outcomeOf(d.State)
+	switch {
+	case !known && d.Settled:
+		return // rhea settles replies that went out settled
+	case !known:
+		echo.add(id, lockLost())
+		return
+	case !ok && d.State != nil:
+		if _, transactional := d.State.(frames.Transactional); transactional {
+			echo.add(id, frames.Rejected{Error: refusef(condNotImplemented, "transactions are not emulated").wire()})
+		}
+		return
+	case !ok && !d.Settled:
+		return
+	}
+	delete(s.unsettled, id)
+	if !ok {
+		return // settled without an outcome: forgotten here, and the lock runs out
+	}
+	if s.c.cfg.Interceptor == nil {
+		echo.add(id, u.settle(outcome, d.State))
+		return
+	}
+	u.intercepted(id, outcome, d)
+}
+
+// settle applies the outcome and returns the state to answer with.
+func (u unsettled) settle(o Outcome, state frames.State) frames.State {
+	if err := u.l.out.source.Settle(u.token, o); err != nil {
+		return frames.Rejected{Error: asError(err).wire()}
+	}
+	return echoState(state)
+}
+
+// intercepted is settle with the interceptor asked before and after.
+func (u unsettled) intercepted(id uint32, o Outcome, d *frames.Disposition) {
+	c, settled, state := u.l.s.c, d.Settled, d.State
+	ev := Event{Op: OpDispositionIn, Link: u.l.info, Token: u.token, Settlement: o.Settlement}
+	reply := func(with frames.State) {
+		one := echoes{s: u.l.s, settled: settled}
+		one.add(id, with)
+		one.flush()
+	}
+	fail := func(e *Error) { reply(frames.Rejected{Error: e.wire()}) }
+	apply := func() {
+		answer := u.settle(o, state)
+		ev := ev
+		ev.Op = OpDispositionOut
+		c.intercept(u.l, ev, func() { reply(answer) }, fail)
+	}
+	c.intercept(u.l, ev, apply, fail)
+}
+
+// lockLost is the answer for a delivery that is not the client's any more.
+func lockLost() frames.State {
+	return frames.Rejected{Error: refusef(condLockLost, lockLostText).wire()}
+}
+
+// echoState answers with the outcome asked for. The echo of a dead-letter holds no
+// error: clients take one for a failed settlement.
+func echoState(s frames.State) frames.State {
+	switch s := s.(type) {
+	case frames.Rejected:
+		return frames.Rejected{}
+	case frames.Modified:
+		return frames.Modified{DeliveryFailed: s.DeliveryFailed, UndeliverableHere: s.UndeliverableHere}
+	}
+	return s
+}
+
+// outcomeOf translates a delivery state into a settlement (Service Bus); ok is false
+// for states that settle nothing.
+func outcomeOf(state frames.State) (o Outcome, ok bool) {
+	switch st := state.(type) {
+	case frames.Accepted:
+		o.Settlement = Complete
+	case frames.Released:
+		o.Settlement = Release
+	case frames.Modified:
+		o = Outcome{Settlement: Abandon, Properties: textKeys(st.Annotations)}
+		if st.UndeliverableHere {
+			o.Settlement = Defer
+		}
+	case frames.Rejected:
+		o = deadLetter(st.Error)
+	default:
+		return o, false
+	}
+	return o, true
+}
+
+// deadLetter reads reason and description out of the error's info. .NET may send no
+// error at all; another client may send an error of its own.
+func deadLetter(e *frames.Error) Outcome {
+	o := Outcome{Settlement: DeadLetter}
+	if e == nil {
+		return o
+	}
+	if e.Condition != "com.microsoft:dead-letter" {
+		o.Reason, o.Description = string(e.Condition), e.Description
+	}
+	for _, p := range textKeys(e.Info) {
+		switch text, _ := codec.Text(p.Value); p.Key {
+		case "DeadLetterReason":
+			o.Reason = text
+		case "DeadLetterErrorDescription":
+			o.Description = text
+		default:
+			o.Properties = append(o.Properties, p)
+		}
+	}
+	return o
+}
+
+// textKeys is m with string keys, as application properties have them; JS sends
+// symbols.
+func textKeys(m codec.Map) codec.Map {
+	var out codec.Map
+	for _, p := range m {
+		if key, ok := codec.Text(p.Key); ok {
+			out = append(out, codec.Pair{Key: key, Value: p.Value})
+		}
+	}
+	return out
+}
+
+// echoes gathers the answers to one disposition into as few ranges as it can. The
+// answer is what a client waits for in receiver mode second.
+type echoes struct {
+	s           *session
+	settled     bool // the client settled by itself and waits for nothing
+	first, last uint32
+	state       frames.State // of first..last; nil if there is none yet
+}
+
+func (e *echoes) add(id uint32, state frames.State) {
+	if e.settled {
+		return
+	}
+	if e.state != nil && id == e.last+1 && plain(state) && state == e.state {
+		e.last = id
+		return
+	}
+	e.flush()
+	e.first, e.last, e.state = id, id, state
+}
+
+// plain says whether two states of this kind can be compared and are then equal in
+// all respects.
+func plain(s frames.State) bool {
+	switch s.(type) {
+	case frames.Accepted, frames.Released:
+		return true
+	}
+	return false
+}
+
+func (e *echoes) flush() {
+	if e.state == nil {
+		return
+	}
+	send(e.s.c, e.s.local, frames.Disposition{
+		Role: frames.RoleSender, First: e.first, Last: codec.Some(e.last), Settled: true, State: e.state,
+	})
+	e.state = nil
+}

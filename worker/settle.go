@@ -1,0 +1,177 @@
+package worker
+
+import (
+	"cmp"
+	"context"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"go.uber.org/zap"
+
+	"batchterminator/handler"
+)
+
+const (
+	// settleTry bounds one try. It is below the SDK's first own retry, which after a lost connection tears down the healthy
+	// new one.
+	settleTry = 2 * time.Second
+	// settleLimit bounds all tries of one settlement.
+	settleLimit = 8 * time.Second
+	// settlePause separates tries.
+	settlePause = 50 * time.Millisecond
+)
+
+// settlement is how a delivery was settled, in the words of metrics.Settlements and metrics.SettleResults.
+type settlement struct {
+	kind, result string
+	// back is when the request comes back, zero when it does not.
+	back time.Time
+	err  error
+}
+
+// settle acts on a result: once, on a context of its own, since a finished request is settled even while the worker stops.
+// It returns the result as it finally stands: a request that may not come back any more is dead-lettered.
+func (w *Worker) settle(d *delivery, r handler.Result, left time.Duration) (handler.Result, settlement) {
+	limit := min(settleLimit, max(left, settleTry))
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.work), limit)
+	defer cancel()
+	switch decision := r.Outcome.Decision(); {
+	case decision == handler.Complete:
+		return r, w.complete(ctx, d)
+	case decision == handler.DeadLetter:
+		return r, w.deadLetter(ctx, d, r)
+	case r.Outcome == handler.LockLost:
+		return r, settlement{kind: "none", result: "skipped"}
+	case r.Outcome == handler.Panic:
+		return w.settlePanic(ctx, d, r)
+	}
+	return w.redeliver(ctx, d, r)
+}
+
+func (w *Worker) complete(ctx context.Context, d *delivery) settlement {
+	return w.settleBy(ctx, d, "complete", func(ctx context.Context, r receiver, m *azservicebus.ReceivedMessage) error {
+		return r.CompleteMessage(ctx, m, nil)
+	})
+}
+
+func (w *Worker) deadLetter(ctx context.Context, d *delivery, r handler.Result) settlement {
+	reason, description := r.DeadLetterReason(), r.DeadLetterDescription()
+	return w.settleBy(ctx, d, "dead-letter", func(ctx context.Context, rc receiver, m *azservicebus.ReceivedMessage) error {
+		return rc.DeadLetterMessage(ctx, m, &azservicebus.DeadLetterOptions{Reason: &reason, ErrorDescription: &description})
+	})
+}
+
+func (w *Worker) abandon(ctx context.Context, d *delivery) settlement {
+	return w.settleBy(ctx, d, "abandon", func(ctx context.Context, r receiver, m *azservicebus.ReceivedMessage) error {
+		return r.AbandonMessage(ctx, m, nil)
+	})
+}
+
+// settlePanic gives the message another delivery, and on the last one dead-letters it with our reason rather than the
+// broker's generic one.
+func (w *Worker) settlePanic(ctx context.Context, d *delivery, r handler.Result) (handler.Result, settlement) {
+	if int(d.msg.DeliveryCount) >= w.config.MaxDeliveryCount {
+		r.Outcome = handler.CrashSuspect
+		return r, w.deadLetter(ctx, d, r)
+	}
+	return r, w.abandon(ctx, d)
+}
+
+// redeliver schedules a copy and completes the original, unless policy gives the request up.
+func (w *Worker) redeliver(ctx context.Context, d *delivery, r handler.Result) (handler.Result, settlement) {
+	wait, r, again := w.config.Redelivery.Next(d.message, r, w.gates.Down(r.Request.Endpoint))
+	if !again {
+		w.finished.remember(d, r)
+		return r, w.deadLetter(ctx, d, r)
+	}
+	back := time.Now().Add(wait)
+	sent, refused, err := w.sendCopy(ctx, copyOf(d, r, wait))
+	switch {
+	case refused:
+		s := w.abandon(ctx, d)
+		s.back = time.Now()
+		return r, s
+	case !sent:
+		// Neither the copy nor the original is certain; the original's lock ends by itself and it comes back.
+		return r, settlement{kind: "redeliver", result: "unconfirmed", err: err}
+	}
+	w.metrics.Redelivered(r.Outcome)
+	// From here on the copy carries the request: should the original come back, it only has to be completed.
+	w.finished.remember(d, r)
+	s := w.complete(ctx, d)
+	s.kind, s.back = "redeliver", back
+	return r, s
+}
+
+// settleBy makes one settlement certain if it can: first on the link that the message came on, then by lock token over
+// the management node, which works from any client.
+func (w *Worker) settleBy(ctx context.Context, d *delivery, kind string, call func(context.Context, receiver, *azservicebus.ReceivedMessage) error) settlement {
+	var last error
+	for try := 0; ; try++ {
+		c, err := w.clients.get(ctx)
+		if err != nil {
+			return settlement{kind: kind, result: "unconfirmed", err: cmp.Or(last, err)}
+		}
+		m := d.msg
+		if try > 0 || c != d.client {
+			m = &azservicebus.ReceivedMessage{LockToken: d.msg.LockToken}
+		}
+		start := time.Now()
+		_, err = do(ctx, c, settleTry, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx, c.receiver, m) })
+		switch {
+		case err == nil:
+			w.finished.forget(d)
+			w.ready.observeTrip(time.Since(start))
+			return settlement{kind: kind, result: "ok"}
+		case lockLost(err) && last == nil:
+			return settlement{kind: kind, result: "lock_lost", err: err}
+		case lockLost(err):
+			// An earlier try went unanswered: the lock may be gone because that one worked.
+			return settlement{kind: kind, result: "unconfirmed", err: last}
+		case !idle(err) || try > 0:
+			c.fail("settle", err)
+		}
+		last = err
+		sleep(ctx, settlePause)
+	}
+}
+
+// record is the one place that accounts for a delivery: one outcome in a metric and in one log line (promise P10).
+func (w *Worker) record(d *delivery, r handler.Result, s settlement, left time.Duration) {
+	now := time.Now()
+	attempts := d.message.Attempts + r.Attempts
+	record := newRecord(d, r, s, left, now)
+	w.metrics.Settled(record)
+	if s.result == "lock_lost" {
+		w.metrics.LockLost()
+	}
+	fields := append(d.ids(),
+		zap.Stringer("outcome", r.Outcome),
+		zap.String("settlement", s.kind),
+		zap.String("result", s.result),
+		zap.String("job_id", r.Request.JobID),
+		zap.String("task_id", r.Request.TaskID),
+		zap.String("endpoint", r.Request.Endpoint),
+		zap.String("client_request_id", r.ClientRequestID),
+		zap.String("request_id", r.RequestID),
+		zap.Int("status", r.Status),
+		zap.String("code", r.Code),
+		zap.Int("attempts", attempts),
+		zap.Int("redeliveries", d.message.Redeliveries),
+		zap.Duration("took", now.Sub(d.received)),
+		zap.Duration("age", record.SinceFirst),
+	)
+	if r.Detail != "" {
+		fields = append(fields, zap.String("detail", r.Detail))
+	}
+	if !s.back.IsZero() {
+		fields = append(fields, zap.Time("back_at", s.back))
+	}
+	if r.Request.Reason != "" || r.Request.RequestedBy != "" {
+		fields = append(fields, zap.String("reason", r.Request.Reason), zap.String("requested_by", r.Request.RequestedBy))
+	}
+	if s.err != nil {
+		fields = append(fields, zap.NamedError("settle_error", s.err))
+	}
+	w.log.Log(level(r, s), "delivery", fields...)
+}
