@@ -64,7 +64,11 @@ func (c *call) attempt(delivery context.Context) (verdict, error) {
 		return again(refusal), nil
 	}
 	v, err := c.try(delivery)
-	c.gate.Observe(c.request.Endpoint, v.Outcome, c.result.RetryAfter)
+	observed := v.Outcome
+	if observed == WrongEndpoint && v.retry {
+		observed = Network // one hiccup of the resolver must not pause the account
+	}
+	c.gate.Observe(c.request.Endpoint, observed, c.result.RetryAfter)
 	return v, err
 }
 

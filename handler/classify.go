@@ -223,8 +223,15 @@ func untrusted(err error) bool {
 
 // describe renders the cause of an outcome as one line without secrets.
 func describe(err error) string {
+	text := err.Error()
 	if answer, ok := errors.AsType[*batchapi.Error](err); ok {
-		return fmt.Sprintf("Batch answered %d %s", answer.StatusCode, printable(answer.Error()))
+		text = fmt.Sprintf("Batch answered %d %s", answer.StatusCode, answer.Code)
+		if line := answer.Message.FirstLine(); line != "" {
+			text += ": " + line
+		}
+		if answer.Err != nil {
+			text += ": " + answer.Err.Error()
+		}
 	}
-	return printable(err.Error())
+	return clip(printable(text), maxDetail)
 }

@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"errors"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -135,5 +136,35 @@ func TestADeliveryThatEndsAtTheGateKeepsItsCause(t *testing.T) {
 		if len(a.seen)+len(g.observed) != 0 || !v.retry {
 			t.Errorf("%v: %+v, calls %v", want, v, a.calls())
 		}
+	}
+}
+
+// One hiccup of the resolver looks like a misspelt account; only when it lasts does everything pause.
+func TestAnUnknownHostPausesTheAccountOnlyWhenItLasts(t *testing.T) {
+	t.Parallel()
+	unknown := &net.DNSError{Err: "no such host", IsNotFound: true}
+	g := &gate{admit: []admission{{ok: true}}}
+	a := &account{script: []answer{{call: terminate, err: unknown}, {call: terminate}}}
+	if r, _ := bubble(t, a, message(""), gated(g)); r.Outcome != Terminated {
+		t.Errorf("%v", r.Outcome)
+	}
+	if !slices.Equal(g.observed, []observation{{Network, 0}, {Terminated, 0}}) {
+		t.Errorf("observed %v; want the passing failure as a network one", g.observed)
+	}
+}
+
+func TestAPasswordInAnEndpointIsNotRepeated(t *testing.T) {
+	t.Parallel()
+	r, _ := bubble(t, &account{}, message(`"endpoint":"https://user:hunter2@contoso.westeurope.batch.azure.com"`))
+	if r.Outcome != EndpointNotAllowed || strings.Contains(r.Detail, "hunter2") || strings.Contains(r.DeadLetterDescription(), "hunter2") {
+		t.Errorf("%v: %q", r.Outcome, r.DeadLetterDescription())
+	}
+}
+
+func TestDetailIsBoundedHoweverLongTheCause(t *testing.T) {
+	t.Parallel()
+	r, _ := bubble(t, &account{}, message(`"`+strings.Repeat("x", 9000)+`":1,"`+strings.Repeat("x", 9000)+`":1`))
+	if r.Outcome != InvalidMessage || len(r.Detail) > maxDetail {
+		t.Errorf("%v with a detail of %d characters", r.Outcome, len(r.Detail))
 	}
 }

@@ -96,7 +96,7 @@ func (h *Handler) resolve(endpoint string) (string, error) {
 	}
 	u, err := url.Parse(endpoint)
 	if err != nil || printable(endpoint) != endpoint || u.Scheme == "" || u.Host == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" || strings.Trim(u.Path, "/") != "" {
-		return "", fmt.Errorf("endpoint: want https://<account>.<region>.batch.azure.com, got %s", quoted(endpoint))
+		return "", fmt.Errorf("endpoint: want https://<account>.<region>.batch.azure.com, got %s", quoted(origin(endpoint)))
 	}
 	canonical := strings.ToLower(u.Scheme + "://" + u.Host)
 	if h.config.Accounts[canonical] == nil {
@@ -105,11 +105,16 @@ func (h *Handler) resolve(endpoint string) (string, error) {
 	return canonical, nil
 }
 
+// origin cuts away what may hold a password: everything up to an @.
+func origin(endpoint string) string {
+	return endpoint[strings.LastIndexByte(endpoint, '@')+1:]
+}
+
 func host(endpoint string) string {
 	_, after, _ := strings.Cut(endpoint, "://")
 	return after
 }
 
 func refuse(o Outcome, err error) *Result {
-	return &Result{Outcome: o, Detail: printable(err.Error()), Err: err}
+	return &Result{Outcome: o, Detail: clip(printable(err.Error()), maxDetail), Err: err}
 }

@@ -29,7 +29,7 @@ type Message struct {
 	ExpiresAt time.Time
 	// Redeliveries counts the scheduled copies before this delivery.
 	Redeliveries int
-	// Attempts counts the HTTP calls of earlier deliveries.
+	// Attempts counts the tries of earlier deliveries.
 	Attempts int
 }
 
@@ -38,7 +38,7 @@ type Result struct {
 	Outcome Outcome
 	// Request is the decoded request; zero when the body was refused.
 	Request Request
-	// Attempts counts the HTTP calls of this delivery.
+	// Attempts counts the tries of this delivery: terminate calls, or reads that made one unnecessary.
 	Attempts int
 	// RetryAfter is the least wait that Batch asked for, 0 if none.
 	RetryAfter time.Duration
@@ -61,6 +61,7 @@ type Result struct {
 const (
 	maxReason      = 64
 	maxDescription = 1024
+	maxDetail      = 512 // of a cause, in logs too
 )
 
 // DeadLetterReason returns at most 64 ASCII characters: Batch's own code for a refused request, else the outcome's name.

@@ -74,7 +74,7 @@ func (s *deletingSource) Acquire(into []transport.Delivery, limit int) []transpo
 func (s *deletingSource) Settle(token codec.UUID, o transport.Outcome) error {
 	for i := range s.recent {
 		if s.recent[i].LockToken == broker.Token(token) && o.Settlement == transport.Release {
-			
+			s.queue.Restore(s.recent[i])
 			s.recent[i] = broker.Stored{}
 			return nil
 		}

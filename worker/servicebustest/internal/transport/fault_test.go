@@ -171,16 +171,18 @@ func TestFailedRequestCarriesTheStatus(t *testing.T) {
 }
 
 func TestServerEndsThingsFromOutside(t *testing.T) {
+	// Not busy: that condition makes the client spin, and a bubble's clock stand still.
+	forced := &Error{Condition: condInternal, Description: "ended by the test"}
 	for name, c := range map[string]struct {
 		do   func(w *world)
 		sane bool // the next receive gets through without a word
 	}{
-		"detach": {func(w *world) { w.conn().Detach(nil, busy) }, false},
-		"end":    {func(w *world) { w.conn().End(busy) }, false},
-		"close":  {func(w *world) { w.conn().Close(busy) }, false},
+		"detach": {func(w *world) { w.conn().Detach(nil, forced) }, false},
+		"end":    {func(w *world) { w.conn().End(forced) }, false},
+		"close":  {func(w *world) { w.conn().Close(forced) }, false},
 		"drop":   {func(w *world) { w.conn().Drop() }, false},
 		"other link": {func(w *world) {
-			w.conn().Detach(func(l Link) bool { return l.Address == "other" }, busy)
+			w.conn().Detach(func(l Link) bool { return l.Address == "other" }, forced)
 		}, true},
 		"muted for a while": {func(w *world) {
 			w.conn().Mute(true)
