@@ -22,7 +22,7 @@ import (
 // Closed label sets beside the outcomes. Package worker uses these and no others.
 var (
 	Settlements     = []string{"complete", "abandon", "dead-letter", "redeliver", "none"}
-	SettleResults   = []string{"ok", "lock_lost", "unconfirmed", "skipped"}
+	SettleResults   = []string{"ok", "lock_lost", "unconfirmed", "failed", "skipped"}
 	RenewalResults  = []string{"ok", "lock_lost", "failed"}
 	GateCauses      = []string{"auth", "throttle", "outage"}
 	ReplaceCauses   = []string{"connect", "receive", "settle", "renew", "probe", "hung", "panic"}

@@ -47,7 +47,7 @@ func (t *tally) count(r handler.Result, s settlement) {
 	defer t.mu.Unlock()
 	switch {
 	case !t.draining:
-	case s.result != "ok":
+	case s.result != "ok" && s.result != "unconfirmed":
 		t.report.Left++
 	case r.Outcome.Decision() == handler.Redeliver || r.Outcome.Decision() == handler.Pause || r.Outcome == handler.Panic:
 		t.report.HandedBack++

@@ -44,6 +44,8 @@ const (
 	outageAfter = 6
 	// probeLimit frees the probe's place when the probe never reports: above the longest attempt.
 	probeLimit = 40 * time.Second
+	// probeAnswers is when it is worth asking again while a probe is under way: most answer at once.
+	probeAnswers = time.Second
 )
 
 // The values of the gate_state series.
@@ -117,7 +119,7 @@ func (g *Gates) pass(endpoint string) (cause, time.Duration, bool) {
 	case now.Before(until):
 		return c, until.Sub(now), false
 	case now.Before(gt.probeEnds):
-		return c, gt.probeEnds.Sub(now), false
+		return c, min(gt.probeEnds.Sub(now), probeAnswers), false
 	}
 	gt.probeEnds = now.Add(probeLimit)
 	g.metrics.Gate(endpoint, c.String(), gateProbing)
@@ -186,11 +188,13 @@ func (g *Gates) close(endpoint string, gt *gate, c cause, o handler.Outcome, ret
 	}
 }
 
-// open is called with mu held: an answer that is about the request proves that the account works.
+// open is called with mu held: an answer that is about the request proves that the account works. While a pause runs it
+// proves nothing: it belongs to a call made before.
 func (g *Gates) open(endpoint string, gt *gate, o handler.Outcome) {
 	gt.failures = 0
+	now := time.Now()
 	for c := range gt.closed {
-		if s := &gt.closed[c]; !s.until.IsZero() {
+		if s := &gt.closed[c]; !s.until.IsZero() && !now.Before(s.until) {
 			*s = closure{}
 			g.metrics.Gate(endpoint, cause(c).String(), gateOpen)
 			g.log.Info("gate open again", zap.String("endpoint", endpoint), zap.Stringer("cause", cause(c)), zap.Stringer("outcome", o))

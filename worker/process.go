@@ -101,7 +101,7 @@ func level(r handler.Result, s settlement) zapcore.Level {
 	switch decision := r.Outcome.Decision(); {
 	case r.Outcome == handler.Panic:
 		return zapcore.ErrorLevel
-	case decision == handler.DeadLetter, decision == handler.Pause, s.result == "unconfirmed", s.result == "lock_lost":
+	case decision == handler.DeadLetter, decision == handler.Pause, s.result == "unconfirmed", s.result == "failed", s.result == "lock_lost":
 		return zapcore.WarnLevel
 	}
 	return zapcore.InfoLevel

@@ -21,7 +21,8 @@ const (
 	settlePause = 50 * time.Millisecond
 )
 
-// settlement is how a delivery was settled, in the words of metrics.Settlements and metrics.SettleResults.
+// settlement is how a delivery was settled, in the words of metrics.Settlements and metrics.SettleResults: "unconfirmed" when
+// the lock ended after a try that went unanswered, and so probably by it, "failed" when no try was answered.
 type settlement struct {
 	kind, result string
 	// back is when the request comes back, zero when it does not.
@@ -93,7 +94,7 @@ func (w *Worker) redeliver(ctx context.Context, d *delivery, r handler.Result) (
 		return r, s
 	case !sent:
 		// Neither the copy nor the original is certain; the original's lock ends by itself and it comes back.
-		return r, settlement{kind: "redeliver", result: "unconfirmed", err: err}
+		return r, settlement{kind: "redeliver", result: "failed", err: err}
 	}
 	w.metrics.Redelivered(r.Outcome)
 	// From here on the copy carries the request: should the original come back, it only has to be completed.
@@ -110,7 +111,7 @@ func (w *Worker) settleBy(ctx context.Context, d *delivery, kind string, call fu
 	for try := 0; ; try++ {
 		c, err := w.clients.get(ctx)
 		if err != nil {
-			return settlement{kind: kind, result: "unconfirmed", err: cmp.Or(last, err)}
+			return settlement{kind: kind, result: "failed", err: cmp.Or(last, err)}
 		}
 		m := d.msg
 		if try > 0 || c != d.client {

@@ -36,7 +36,8 @@ func (s *Server) DetachLinks(entity, condition, description string) {
 }
 
 // MuteConnections makes every live connection half-open while on: nothing is answered, heartbeats included, and
-// nothing is closed, as behind a network that swallows packets.
+// nothing is closed, as behind a network that swallows packets. A connection hears of it after what it is doing: in a
+// bubble, synctest.Wait makes sure.
 func (s *Server) MuteConnections(on bool) int {
 	return s.eachConnection(func(c *transport.Conn) { c.Mute(on) })
 }

@@ -27,7 +27,7 @@ const (
 	Detach                   // before a client's detach is answered
 	Send                     // before a message from a client is accepted
 	Flow                     // before credit from a client is counted
-	Deliver                  // after a message was locked, before it is written to the client
+	Deliver                  // after a message was locked, before it is written; Swallow uses up the client's credit for it
 	Settle                   // before a settlement is applied
 	SettleEcho               // after a settlement was applied, before the client hears of it
 	RenewLock                // before a renew-lock request is performed

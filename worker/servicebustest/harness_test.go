@@ -88,7 +88,9 @@ func (r rig) deadLetterReceiver(t testing.TB) *azservicebus.Receiver {
 }
 
 func closeLink(t testing.TB, close func(context.Context) error) {
-	if err := close(context.Background()); err != nil {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	if err := close(ctx); err != nil {
 		t.Errorf("close link: %v", err)
 	}
 }
@@ -105,7 +107,8 @@ func (r rig) fill(t testing.TB, n int) {
 	}
 }
 
-// patience bounds a receive; in a bubble it costs nothing.
+// patience bounds every call: with heartbeats running, virtual time never stands still, so a call without an end would
+// turn a mistake into a test that hangs.
 const patience = 30 * time.Second
 
 // receive collects exactly n messages, however many calls the SDK takes for it.
@@ -141,8 +144,10 @@ func receiveNothing(t testing.TB, receiver *azservicebus.Receiver) {
 
 func complete(t testing.TB, receiver *azservicebus.Receiver, messages ...*azservicebus.ReceivedMessage) {
 	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
 	for _, m := range messages {
-		if err := receiver.CompleteMessage(context.Background(), m, nil); err != nil {
+		if err := receiver.CompleteMessage(ctx, m, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

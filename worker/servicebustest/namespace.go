@@ -85,7 +85,7 @@ func (n *namespace) OpenSink(l transport.Link) (transport.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	if false {
+	if q.DeadLetter() == nil {
 		return nil, &transport.Error{Condition: dialect.NotAllowed, Description: "cannot send to " + q.Path()}
 	}
 	return sink{q}, nil

@@ -82,8 +82,14 @@ func describe(body []byte) string {
 		var c frames.Close
 		err = c.Decode(fields)
 		line.name("close").err(c.Error)
+	case frames.CodeSASLMechanisms:
+		line.name("sasl mechanisms")
+	case frames.CodeSASLInit:
+		line.name("sasl init")
+	case frames.CodeSASLOutcome:
+		line.name("sasl outcome")
 	default:
-		line.name(fmt.Sprintf("sasl %#02x", code))
+		line.name(fmt.Sprintf("performative %#02x", code))
 	}
 	if err != nil {
 		line.add("unreadable", err)

@@ -11,6 +11,8 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
+
+	"batchterminator/worker"
 )
 
 // newServer bounds every step of a request: the address may be reachable by more than the platform's probes.
@@ -65,18 +67,20 @@ type Readiness struct {
 }
 
 // Status returns the readiness of the process now.
-func (a *App) Status() Readiness {
-	s := a.worker.Status()
+func (a *App) Status() Readiness { return readiness(a.worker.Status(), a.endpoints) }
+
+// readiness judges a worker of so many endpoints.
+func readiness(s worker.Status, endpoints int) Readiness {
 	var r Readiness
 	c := &r.Checks
 	c.Receiver = Check{OK: s.Attached, Detail: "attached"}
-	if !s.Attached {
+	switch {
+	case !s.Attached && s.Detached == nil:
 		c.Receiver.Detail = "not connected yet"
-		if s.Detached != nil {
-			c.Receiver.Detail = s.Detached.Error()
-		}
+	case !s.Attached:
+		c.Receiver.Detail = s.Detached.Error()
 	}
-	c.Gates = Check{OK: accounts(s.ClosedGates) < a.endpoints, Detail: "open"}
+	c.Gates = Check{OK: accounts(s.ClosedGates) < endpoints, Detail: "open"}
 	if len(s.ClosedGates) > 0 {
 		c.Gates.Detail = "closed: " + strings.Join(s.ClosedGates, ", ")
 	}

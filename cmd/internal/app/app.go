@@ -70,7 +70,7 @@ func Build(s Settings, d Deps) (*App, error) {
 		return nil, err
 	}
 	gates := worker.NewGates(names, s.Batch.Rate, m, d.Log)
-	h, err := s.handler(names[0], clients, gates)
+	h, err := handler.New(s.handler(names[0], clients, gates))
 	if err != nil {
 		return nil, err
 	}
@@ -106,16 +106,16 @@ func (s *Settings) credential(list []endpoint) (azcore.TokenCredential, error) {
 	return newCredential(s.hosts(list))
 }
 
-func (s *Settings) handler(first string, clients map[string]*batchapi.Client, gates *worker.Gates) (*handler.Handler, error) {
+func (s *Settings) handler(first string, clients map[string]*batchapi.Client, gates *worker.Gates) handler.Config {
 	accounts := make(map[string]handler.Account, len(clients))
 	for name, client := range clients {
 		accounts[name] = client
 	}
-	return handler.New(handler.Config{
+	return handler.Config{
 		Accounts: accounts, Default: first, Gate: gates, Retry: s.Retry.retry(),
 		NotFoundDeadLetters:      s.Batch.OnNotFound == "dead-letter",
 		ConditionNotMetCompletes: s.Batch.OnConditionNotMet == "complete",
-	})
+	}
 }
 
 func (s *Settings) worker(credential azcore.TokenCredential, d Deps, h *handler.Handler, gates *worker.Gates, m *metrics.Metrics) worker.Config {

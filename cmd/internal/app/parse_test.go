@@ -49,14 +49,14 @@ func TestProcessEnvironmentIsNotConsulted(t *testing.T) {
 
 func TestEverySettingHasAVariableOfItsOwnName(t *testing.T) {
 	t.Parallel()
-	env := append(Environment{
+	env := Environment{
 		"RATE=2.5", "BATCH_API_VERSION=2024-07-01.20.0", "BATCH_SCOPE=https://example.com//.default",
 		"ON_NOT_FOUND=dead-letter", "ON_CONDITION_NOT_MET=complete", "RETRY_ATTEMPTS=2", "RETRY_INITIAL=2s", "RETRY_MAX=3s", "RETRY_BUDGET=4s",
 		"MAX_IN_PROCESS_WAIT=5s", "REDELIVERY_INITIAL=6s", "REDELIVERY_MAX=7s", "MAX_AGE=8h", "MAX_REDELIVERIES=9", "CONCURRENCY=40",
 		"READY_BUFFER=10", "MAX_LOCK=11m", "MAX_DELIVERY_COUNT=12", "GRACE=13s", "LISTEN=127.0.0.1:0", "LOG_LEVEL=debug", "LOG_FORMAT=console",
 		"SERVICEBUS_TOPIC=t", "SERVICEBUS_SUBSCRIPTION=s", "SERVICEBUS_NAMESPACE=n.servicebus.windows.net",
 		"BATCH_ENDPOINT=" + testAccount + ",https://other.westeurope.batch.azure.com",
-	})
+	}
 	got, lines := parse(t, env)
 	if lines != nil {
 		t.Fatalf("refused: %q", lines)
@@ -77,6 +77,42 @@ func TestEverySettingHasAVariableOfItsOwnName(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
+	}
+}
+
+func TestEverySettingReachesItsPackage(t *testing.T) {
+	t.Parallel()
+	s, lines := parse(t, append(Environment{
+		"ON_NOT_FOUND=dead-letter", "ON_CONDITION_NOT_MET=complete", "RETRY_ATTEMPTS=2", "RETRY_INITIAL=2s", "RETRY_MAX=3s", "RETRY_BUDGET=4s",
+		"MAX_IN_PROCESS_WAIT=5s", "REDELIVERY_INITIAL=6s", "REDELIVERY_MAX=7s", "MAX_AGE=8h", "MAX_REDELIVERIES=9", "CONCURRENCY=40",
+		"READY_BUFFER=10", "MAX_LOCK=11m", "MAX_DELIVERY_COUNT=12", "GRACE=13s", "SERVICEBUS_TOPIC=t", "SERVICEBUS_SUBSCRIPTION=s",
+		"BATCH_API_VERSION=2024-07-01.20.0", "BATCH_SCOPE=https://example.com//.default",
+	}, valid...))
+	if lines != nil {
+		t.Fatalf("refused: %q", lines)
+	}
+	policy := s.handler(testAccount, nil, nil)
+	policy.Accounts, policy.Gate = nil, nil
+	wantPolicy := handler.Config{
+		Default: testAccount, NotFoundDeadLetters: true, ConditionNotMetCompletes: true,
+		Retry: handler.Retry{Attempts: 2, Initial: 2 * time.Second, Max: 3 * time.Second, Budget: 4 * time.Second, MaxWait: 5 * time.Second},
+	}
+	if diff := cmp.Diff(wantPolicy, policy); diff != "" {
+		t.Errorf("handler (-want +got):\n%s", diff)
+	}
+	mechanism := s.worker(nil, Deps{}, nil, nil, nil)
+	mechanism.Handler = nil
+	wantMechanism := worker.Config{
+		ServiceBus:  worker.ServiceBus{Namespace: "example.servicebus.windows.net", Topic: "t", Subscription: "s"},
+		Concurrency: 40, ReadyBuffer: 10, MaxHeldBytes: worker.Defaults().MaxHeldBytes, MaxLock: 11 * time.Minute, MaxDeliveryCount: 12, Grace: 13 * time.Second,
+		Redelivery: handler.Redelivery{Initial: 6 * time.Second, Max: 7 * time.Second, MaxAge: 8 * time.Hour, MaxCount: 9},
+	}
+	if diff := cmp.Diff(wantMechanism, mechanism); diff != "" {
+		t.Errorf("worker (-want +got):\n%s", diff)
+	}
+	calls := s.clientOptions(false)
+	if calls.APIVersion != "2024-07-01.20.0" || calls.Scope != "https://example.com//.default" || calls.MaxConnsPerHost != 40 || calls.AllowLoopbackHTTP {
+		t.Errorf("batchapi: %+v", calls)
 	}
 }
 

@@ -115,13 +115,27 @@ type Settings struct {
 	Operation    OperationSettings  `embed:"" group:"Operation"`
 }
 
-// Defaults returns settings with every default; what has none is left empty.
+// Defaults returns settings with every default, whatever the environment; what has none is left empty.
 func Defaults() Settings {
 	var s Settings
-	if err := kong.ApplyDefaults(&s, vars); err != nil {
+	k, err := kong.New(&s, vars)
+	if err == nil {
+		(&fromEnvironment{}).takeOver(k.Model.Node)
+		err = reset(k)
+	}
+	if err != nil {
 		panic(fmt.Sprintf("a default in settings.go cannot be parsed: %v", err))
 	}
 	return s
+}
+
+// reset sets the targets of k to their defaults. kong.ApplyDefaults would also validate them.
+func reset(k *kong.Kong) error {
+	ctx, err := kong.Trace(k, nil)
+	if err != nil {
+		return err
+	}
+	return ctx.Reset()
 }
 
 // ReadyBuffer is a number of messages, or worker.Measured.

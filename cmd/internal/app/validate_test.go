@@ -35,6 +35,7 @@ func TestEachBadSettingHasOneLineThatNamesFlagAndVariable(t *testing.T) {
 		{"--batch-endpoint=http://localhost:5681", `--batch-endpoint (BATCH_ENDPOINT): "http://localhost:5681": must be https; http is for simulators on this machine, with UseDevelopmentEmulator=true in the connection string`},
 		{"--batch-endpoint=" + testAccount + "/jobs", `--batch-endpoint (BATCH_ENDPOINT): "https://acme.westeurope.batch.azure.com/jobs": must be a scheme and a host only`},
 		{"--batch-endpoint=https://user:" + testKey + "@acme.westeurope.batch.azure.com", "--batch-endpoint (BATCH_ENDPOINT): entry 1: must be a scheme and a host only"},
+		{"--batch-endpoint=user:" + testKey + "@acme.westeurope.batch.azure.com", "--batch-endpoint (BATCH_ENDPOINT): entry 1: must be a scheme and a host only"},
 		{"--batch-endpoint=https://example.com", `--batch-endpoint (BATCH_ENDPOINT): "https://example.com": host "example.com" is not {account}.{region} in a known Batch cloud; a token scope must be set for it`},
 		{"--batch-endpoint=" + testAccount + ",https://ACME.westeurope.batch.azure.com/", `--batch-endpoint (BATCH_ENDPOINT): "https://ACME.westeurope.batch.azure.com/": given twice`},
 		{"--rate=-0.5", "--rate (RATE): -0.5; want calls per second, 0 for no limit"},
@@ -159,9 +160,9 @@ func TestBoundsAreThoseOfThePackagesBelow(t *testing.T) {
 func TestDefaultsAreThoseOfThePackagesBelow(t *testing.T) {
 	t.Parallel()
 	s := Defaults()
-	got, want := s.worker(nil, Deps{}, nil, nil, nil), worker.Defaults()
-	want.ServiceBus = got.ServiceBus
-	if got != want {
-		t.Errorf("defaults\n%+v, those of package worker are\n%+v", got, want)
+	got := s.worker(nil, Deps{}, nil, nil, nil)
+	got.ServiceBus, got.Handler = worker.ServiceBus{}, nil
+	if diff := cmp.Diff(worker.Defaults(), got, cmp.AllowUnexported(worker.ServiceBus{})); diff != "" {
+		t.Errorf("(-package worker +ours):\n%s", diff)
 	}
 }

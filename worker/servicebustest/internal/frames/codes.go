@@ -26,8 +26,6 @@ const (
 
 	CodeSASLMechanisms = 0x40
 	CodeSASLInit       = 0x41
-	CodeSASLChallenge  = 0x42
-	CodeSASLResponse   = 0x43
 	CodeSASLOutcome    = 0x44
 )
 

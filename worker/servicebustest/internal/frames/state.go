@@ -90,8 +90,8 @@ func (m Modified) append(b []byte) []byte {
 	return w.Close()
 }
 
-// encodedMap encodes m, leaving out entries that have no AMQP type; nil for an
-// empty one.
+// encodedMap encodes m; nil if it is empty. A map with a value of no AMQP type is
+// left out: the state or error around it matters more than its details.
 func encodedMap(m codec.Map) []byte {
 	if len(m) == 0 {
 		return nil

@@ -78,7 +78,7 @@ func TestLinkAttachedTwiceIsStolen(t *testing.T) {
 	})
 }
 
-func TestTransferBeyondCreditDetaches(t *testing.T) {
+func TestTransferOnAWrongLinkIsABreach(t *testing.T) {
 	b := newBench()
 	withPeer(t, Config{Namespace: b}, func(p *peer) {
 		p.receiver(0, "q")
@@ -95,7 +95,7 @@ func TestTransferBeyondCreditDetaches(t *testing.T) {
 	})
 }
 
-func TestIncomingWindowIsEnforcedAndToppedUp(t *testing.T) {
+func TestIncomingWindowIsToppedUp(t *testing.T) {
 	withPeer(t, Config{}, func(p *peer) {
 		p.sender(0, "q")
 		f := frames.Transfer{Handle: 0, DeliveryID: codec.Some[uint32](0), More: true}

@@ -26,8 +26,9 @@
 // acquiring messages; above hardLimit it stops reading, because a client that sends
 // without ever reading would otherwise choose the size of our echoes. Messages in
 // reassembly are bounded by the sink's maximum, delivery-ids and handles by the
-// windows and limits announced. A client that stops reading is cut off by its own
-// silence, not by memory.
+// windows and limits announced, responses by maxResponses. A link acquires about as
+// many bytes as the backlog may hold, going by the size of the message before: one
+// source that mixes tiny and huge messages can exceed that once.
 //
 // # Sending
 //

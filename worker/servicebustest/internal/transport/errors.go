@@ -19,7 +19,6 @@ const (
 
 	condConnForced   = "amqp:connection:forced"
 	condFraming      = "amqp:connection:framing-error"
-	condWindow       = "amqp:session:window-violation"
 	condHandleInUse  = "amqp:session:handle-in-use"
 	condUnattached   = "amqp:session:unattached-handle"
 	condSize         = "amqp:link:message-size-exceeded"

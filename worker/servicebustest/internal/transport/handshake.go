@@ -61,7 +61,7 @@ func (c *Conn) protocolHeader(id byte) error {
 	}
 	c.out = append(c.out, 'A', 'M', 'Q', 'P', id, 1, 0, 0)
 	if c.phase == phaseSASL {
-		c.out = frames.Append(c.out, frames.TypeSASL, 0, frames.SASLMechanisms{Mechanisms: mechanisms})
+		sendSASL(c, frames.SASLMechanisms{Mechanisms: mechanisms})
 	}
 	return nil
 }
@@ -79,7 +79,7 @@ func (c *Conn) sasl(u unit) error {
 	if err := init.Decode(fields); err != nil {
 		return err
 	}
-	c.out = frames.Append(c.out, frames.TypeSASL, 0, frames.SASLOutcome{Code: 0})
+	sendSASL(c, frames.SASLOutcome{Code: 0})
 	c.phase = phaseHeader
 	return nil
 }

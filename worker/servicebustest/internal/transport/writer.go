@@ -38,6 +38,13 @@ func send[P frames.Performative](c *Conn, channel uint16, p P) {
 	c.traceOut(channel, start)
 }
 
+// sendSASL is send for the frames before open.
+func sendSASL[P frames.Performative](c *Conn, p P) {
+	start := len(c.out)
+	c.out = frames.Append(c.out, frames.TypeSASL, 0, p)
+	c.traceOut(0, start)
+}
+
 // traceOut shows the frame that starts at start to the tracer.
 func (c *Conn) traceOut(channel uint16, start int) {
 	if c.cfg.Tracer != nil {

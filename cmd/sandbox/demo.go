@@ -1,0 +1,222 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
+	"github.com/prometheus/client_golang/prometheus"
+
+	"batchterminator/batchapi/batchtest"
+	"batchterminator/cmd/internal/app"
+	"batchterminator/cmd/internal/console"
+	"batchterminator/worker"
+	"batchterminator/worker/servicebustest"
+)
+
+type demoCommand struct {
+	Requests    int           `default:"1000" help:"Requests to publish, 10 to 1000000. Default 1000."`
+	Faults      bool          `default:"true" negatable:"" help:"Break connections, answers and settlements on the way."`
+	Concurrency int           `default:"64" help:"Most Batch calls under way at once, 1 to 1000. Default 64."`
+	Latency     time.Duration `default:"20ms" help:"How long the simulated Batch takes to answer."`
+	Seed        uint64        `default:"1" help:"The same seed gives the same requests."`
+	Limit       time.Duration `default:"5m" help:"Give up after this time."`
+	Output      string        `short:"o" default:"table" enum:"table,json" help:"Form of the report: table or json."`
+	LogLevel    string        `default:"error" help:"Least level of the worker's log that is shown: debug, info, warn or error. Default error."`
+	Sabotage    string        `hidden:"" help:"Break this promise inside the worker; the demo has to notice."`
+}
+
+// The demo's time scale: what takes minutes in production takes seconds here. Everything else is the default.
+const (
+	lockDuration      = 15 * time.Second
+	retryInitial      = 100 * time.Millisecond
+	retryMax          = time.Second
+	redeliveryInitial = time.Second
+	redeliveryMax     = 5 * time.Second
+)
+
+// demo is one run.
+type demo struct {
+	demoCommand
+	requests []request
+	sabotage sabotage
+	bus      *servicebustest.Server
+	queue    *servicebustest.Queue
+	account  *batchtest.Account
+	settings app.Settings
+
+	registries []*prometheus.Registry
+	drains     []worker.Report
+	took       time.Duration
+}
+
+func (c demoCommand) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+	d := &demo{demoCommand: c}
+	if c.Requests < 10 || c.Requests > 1_000_000 {
+		return fmt.Errorf("--requests: %d; want 10 to 1000000", c.Requests)
+	}
+	if d.sabotage, err = findSabotage(c.Sabotage); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, c.Limit, fmt.Errorf("not finished after %v", c.Limit))
+	defer cancel()
+	stop, err := d.begin()
+	if err != nil {
+		return err
+	}
+	defer stop()
+	if err := d.play(ctx, stderr); err != nil && context.Cause(ctx) == nil {
+		return err
+	}
+	r := judge(d.evidence())
+	if ctx.Err() != nil {
+		r.Problem = context.Cause(ctx).Error()
+	}
+	if err := r.write(stdout, c.Output); err != nil {
+		return err
+	}
+	if !r.holds() {
+		return errBroken
+	}
+	return nil
+}
+
+// begin starts the two services on loopback sockets.
+func (d *demo) begin() (stop func(), err error) {
+	d.requests = plan(d.Requests, d.Seed)
+	d.bus, err = servicebustest.Start(servicebustest.WithQueue(queueName, servicebustest.QueueConfig{LockDuration: lockDuration}))
+	if err != nil {
+		return nil, err
+	}
+	d.queue = d.bus.Queue(queueName)
+	if _, err := d.bus.Listen("127.0.0.1:0"); err != nil {
+		return nil, fmt.Errorf("service bus: %w", err)
+	}
+	d.account = batchtest.New(batchtest.RememberCalls(20 * d.Requests))
+	prepare(d.account, d.requests, d.Seed, d.Faults)
+	d.account.OnNext(batchtest.Delay(d.Latency), batchtest.Keep())
+	batch, err := d.account.Start("127.0.0.1:0")
+	if err != nil {
+		return nil, fmt.Errorf("batch account: %w", err)
+	}
+	s := app.Defaults()
+	s.ServiceBus.ConnectionString = app.Secret(d.bus.ConnectionString())
+	s.Batch.Endpoints = []string{batch.Endpoint()}
+	s.Retry.Initial, s.Retry.Max = retryInitial, retryMax
+	s.Retry.RedeliveryInitial, s.Retry.RedeliveryMax = redeliveryInitial, redeliveryMax
+	s.Worker.Concurrency = d.Concurrency
+	s.Operation.Listen, s.Operation.LogLevel, s.Operation.LogFormat = "127.0.0.1:0", d.LogLevel, "console"
+	d.settings = s
+	return func() {
+		batch.Close()
+		_ = d.bus.Close()
+	}, nil
+}
+
+// play publishes, works, and stops and starts the worker once in the middle, as a deployment does.
+func (d *demo) play(ctx context.Context, stderr io.Writer) error {
+	begun := time.Now()
+	defer func() { d.took = time.Since(begun) }()
+	if err := d.publish(ctx, stderr); err != nil {
+		return fmt.Errorf("publish: %w", err)
+	}
+	begun = time.Now()
+	progress := console.NewProgress(stderr, "terminating", len(d.requests))
+	defer progress.End()
+	if err := d.work(ctx, stderr, progress, 0.5); err != nil {
+		return err
+	}
+	if err := d.work(ctx, stderr, progress, 1); err != nil {
+		return err
+	}
+	return nil
+}
+
+// breakThings arms faults of Service Bus that meet the worker on its way.
+func (d *demo) breakThings() {
+	if !d.Faults {
+		return
+	}
+	d.bus.OnNext(servicebustest.SettleEcho, servicebustest.Swallow())
+	d.bus.OnNext(servicebustest.Flow, servicebustest.DropConnection(), servicebustest.OnEntity(queueName))
+	d.bus.OnNext(servicebustest.Flow, servicebustest.DetachLink("amqp:link:detach-forced", "the link was idle"), servicebustest.OnEntity(queueName))
+}
+
+func (d *demo) publish(ctx context.Context, stderr io.Writer) error {
+	publisher, err := d.settings.ServiceBus.Publisher(nil)
+	if err != nil {
+		return err
+	}
+	progress := console.NewProgress(stderr, "publishing", len(d.requests))
+	defer progress.End()
+	_, err = publisher.Publish(ctx, outgoing(d.requests), progress.Add)
+	if closeErr := publisher.Close(); err == nil {
+		err = closeErr
+	}
+	return err
+}
+
+// done says how many requests have ended: a redelivery is one more message, and one more completion.
+func (d *demo) done(c servicebustest.Counts) int {
+	return c.Completed + c.DeadLettered - (c.Accepted - len(d.requests))
+}
+
+// work runs one worker until this share of the requests has ended, then drains it: in the middle with work in flight.
+func (d *demo) work(ctx context.Context, stderr io.Writer, progress *console.Progress, until float64) error {
+	log, err := app.NewLogger(d.settings.Operation.LogLevel, d.settings.Operation.LogFormat, stderr)
+	if err != nil {
+		return err
+	}
+	registry := prometheus.NewRegistry()
+	deps := app.Deps{Log: log, Registry: registry, Version: "sandbox"}
+	settings := d.settings
+	if d.sabotage.tamper != nil {
+		deps.Transport = func(string) policy.Transporter { return &http.Client{Transport: d.sabotage.tamper} }
+	}
+	if d.sabotage.settings != nil {
+		d.sabotage.settings(&settings)
+	}
+	process, err := app.Build(settings, deps)
+	if err != nil {
+		return err
+	}
+	d.registries = append(d.registries, registry)
+	running, stop := context.WithCancel(context.WithoutCancel(ctx))
+	defer stop()
+	type end struct {
+		report worker.Report
+		err    error
+	}
+	ended := make(chan end, 1)
+	go func() {
+		report, err := process.Run(running)
+		ended <- end{report, err}
+	}()
+	if d.sabotage.meddle != nil {
+		d.sabotage.meddle(d)
+	}
+	breakThings := sync.OnceFunc(d.breakThings)
+	before := d.done(d.queue.Counts())
+	waitErr := d.queue.Wait(ctx, func(c servicebustest.Counts) bool {
+		done := d.done(c)
+		progress.Set(done)
+		if done > before+len(d.requests)/10 {
+			breakThings()
+		}
+		if until < 1 {
+			return float64(done) >= until*float64(len(d.requests))
+		}
+		return c.Active+c.Locked+c.Scheduled+c.Deferred == 0
+	})
+	stop()
+	e := <-ended
+	d.drains = append(d.drains, e.report)
+	if waitErr != nil {
+		return waitErr
+	}
+	return e.err
+}

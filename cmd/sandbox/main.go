@@ -1,0 +1,67 @@
+// Sandbox runs Batch Terminator without an Azure account: an embedded Service Bus, a simulated Batch account, and the
+// worker of production between them, over real sockets.
+//
+//	sandbox demo    publishes a realistic mix of requests, breaks things on the way, and checks the worker's promises
+//	sandbox serve   keeps Service Bus and Batch running, for the worker and any official SDK
+//
+// It is never shipped; a test of cmd/batch-terminator keeps the doubles out of the production binary.
+//
+//	demo.go      one run from start to verdict
+//	plan.go      the mix of requests, and what each has to come to
+//	judge.go     the promises, judged by the ledgers of the doubles
+//	report.go    the verdict as a table or as JSON
+//	sabotage.go  hidden faults of the worker that a run has to notice
+//	serve.go     the two services for other programs
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+
+	"batchterminator/cmd/internal/app"
+	"batchterminator/cmd/internal/console"
+)
+
+const queueName = app.DefaultQueue
+
+type commandLine struct {
+	Demo  demoCommand  `cmd:"" help:"Run everything once and check the promises; exits 0 only if all hold."`
+	Serve serveCommand `cmd:"" help:"Keep a Service Bus and a Batch account running on this machine."`
+}
+
+// errBroken says that a promise did not hold; the report has said which.
+var errBroken = errors.New("at least one promise does not hold")
+
+func main() {
+	ctx, stop := console.UntilSignal()
+	code := run(ctx, os.Args[1:], os.Environ(), os.Stdout, os.Stderr)
+	stop()
+	os.Exit(code)
+}
+
+func run(ctx context.Context, args []string, env app.Environment, stdout, stderr io.Writer) int {
+	var cli commandLine
+	parsed, err := app.Parse(&cli, app.Command{Name: "sandbox", Env: env, Stdout: stdout,
+		Description: "Batch Terminator on this machine: an embedded Service Bus, a simulated Batch account, and the worker. No Azure account, no Docker."}, args)
+	if errors.Is(err, app.ErrHelp) {
+		return 0
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "sandbox: %v\nRun \"sandbox --help\" for the settings.\n", err)
+		return 2
+	}
+	switch parsed.Command() {
+	case "demo":
+		err = cli.Demo.run(ctx, stdout, stderr)
+	default:
+		err = cli.Serve.run(ctx, stdout, stderr)
+	}
+	if err != nil {
+		_, _ = fmt.Fprintf(stderr, "sandbox: %v\n", err)
+		return 1
+	}
+	return 0
+}

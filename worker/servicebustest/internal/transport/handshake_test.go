@@ -1,0 +1,79 @@
+package transport
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"batchterminator/worker/servicebustest/internal/codec"
+	"batchterminator/worker/servicebustest/internal/frames"
+)
+
+func TestHandshakeMayBePipelined(t *testing.T) {
+	withStranger(t, Config{}, func(p *peer) {
+		p.out = append(p.out, "AMQP\x03\x01\x00\x00"...)
+		p.out = frames.Append(p.out, frames.TypeSASL, 0, frames.SASLInit{Mechanism: "MSSBCBS"})
+		p.out = append(p.out, "AMQP\x00\x01\x00\x00"...)
+		put(p, frames.Open{ContainerID: "peer", IdleTimeout: codec.Some[uint32](10_000)})
+		p.flush()
+		p.expect("AMQP sasl sasl AMQP open")
+		time.Sleep(16 * time.Second) // the bubble's clock
+		synctest.Wait()
+		p.expect("heartbeat heartbeat heartbeat")
+	})
+}
+
+func TestUnknownProtocolIsAnsweredWithOurs(t *testing.T) {
+	withStranger(t, Config{}, func(p *peer) {
+		p.out = append(p.out, "AMQP\x02\x01\x00\x00"...)
+		p.flush()
+		p.expect("AMQP eof")
+	})
+}
+
+func TestSilentClientIsClosed(t *testing.T) {
+	withPeer(t, Config{IdleTimeout: time.Minute}, func(p *peer) {
+		time.Sleep(2*time.Minute - time.Second)
+		synctest.Wait()
+		p.expect("")
+		time.Sleep(3 * time.Second)
+		synctest.Wait()
+		got := p.expect("close eof")
+		if c := condition(got[0].close.Error); c != condLimit {
+			t.Errorf("closed with %s", c)
+		}
+	})
+}
+
+func TestOversizedFrameClosesTheConnection(t *testing.T) {
+	withPeer(t, Config{MaxFrameSize: 1024}, func(p *peer) {
+		p.out = append(p.out, 0, 0, 4, 1, 2, 0, 0, 0)
+		p.flush()
+		got := p.expect("close")
+		if c := condition(got[0].close.Error); c != condFraming {
+			t.Errorf("closed with %s", c)
+		}
+	})
+}
+
+func TestGarbageInsideAFrameClosesTheConnection(t *testing.T) {
+	withPeer(t, Config{}, func(p *peer) {
+		p.out = frames.End(append(frames.Begin(nil, 0, 0), 0x00, 0x53, 0x13, 0xc0, 0xff, 0x09), 0)
+		p.flush()
+		got := p.expect("close")
+		if c := condition(got[0].close.Error); c != condDecode {
+			t.Errorf("closed with %s", c)
+		}
+	})
+}
+
+func TestClosedConnectionEndsServeWithoutError(t *testing.T) {
+	withPeer(t, Config{}, func(p *peer) {
+		put(p, frames.Close{})
+		p.flush()
+		p.expect("close eof")
+		if p.served != nil {
+			t.Errorf("Serve: %v", p.served)
+		}
+	})
+}
