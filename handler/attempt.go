@@ -49,6 +49,8 @@ type call struct {
 	// result collects what the last answer said.
 	result Result
 	gate   Gate
+	// refused: the gate did not admit the last try, so there was none.
+	refused bool
 	// refreshed: the token was renewed once after a refusal; a second refusal is final.
 	refreshed bool
 }
@@ -56,7 +58,8 @@ type call struct {
 // attempt makes one try under its own deadline. The returned verdict is final unless it says otherwise; the error, if
 // any, is the real one.
 func (c *call) attempt(delivery context.Context) (verdict, error) {
-	if refusal, wait, ok := c.gate.Admit(delivery, c.request.Endpoint); !ok {
+	refusal, wait, ok := c.gate.Admit(delivery, c.request.Endpoint)
+	if c.refused = !ok; c.refused {
 		c.result.RetryAfter = wait
 		if c.result.Detail == "" {
 			c.result.Detail = "the gate of the Batch account is closed"

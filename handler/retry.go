@@ -66,7 +66,6 @@ func (r Retry) pace() *pace {
 func (p *pace) Reset() { p.interval.Reset() }
 
 func (p *pace) NextBackOff() time.Duration {
-	p.tries++
 	wait := max(p.interval.NextBackOff(), p.floor)
 	if p.tries >= p.limits.Attempts || wait > p.limits.MaxWait || time.Since(p.start)+wait > p.limits.Budget {
 		return backoff.Stop
@@ -92,6 +91,9 @@ func (r Retry) run(ctx context.Context, c *call) (v verdict, last error) {
 			last = err // a gate that refused has no error of its own
 		}
 		p.floor = c.result.RetryAfter
+		if !c.refused {
+			p.tries++ // waiting for a gate costs time, not tries
+		}
 		if v.retry {
 			return errAgain
 		}

@@ -39,9 +39,9 @@ var pauses = [causeCount]struct{ first, last time.Duration }{
 }
 
 const (
-	// outageAfter consecutive failures, a gate takes them for an outage of the account. It is above the attempts of one
+	// outageAfter consecutive failures, a gate takes them for an outage of the account. It is well above the attempts of one
 	// message, so that a single request that always fails cannot close it.
-	outageAfter = 6
+	outageAfter = 10
 	// probeLimit frees the probe's place when the probe never reports: above the longest attempt.
 	probeLimit = 40 * time.Second
 	// probeAnswers is when it is worth asking again while a probe is under way: most answer at once.

@@ -97,8 +97,8 @@ func (d *demo) begin() (stop func(), err error) {
 		return nil, fmt.Errorf("service bus: %w", err)
 	}
 	d.account = batchtest.New(batchtest.RememberCalls(20 * d.Requests))
+	d.account.OnNext(batchtest.Delay(d.Latency), batchtest.Keep()) // first, so that failures take their time too
 	prepare(d.account, d.requests, d.Seed, d.Faults)
-	d.account.OnNext(batchtest.Delay(d.Latency), batchtest.Keep())
 	batch, err := d.account.Start("127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("batch account: %w", err)

@@ -10,6 +10,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"github.com/Azure/go-amqp"
 	"github.com/google/go-cmp/cmp"
 
 	"batchterminator/worker/servicebustest"
@@ -184,6 +185,49 @@ func TestCloseCutsAClientThatDoesNotRead(t *testing.T) {
 		}
 		if _, err := nc.Read(make([]byte, 1)); err == nil {
 			t.Error("the client's end is open")
+		}
+	})
+}
+
+func TestCloseTellsClientsAndWaitsForThem(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s, err := servicebustest.Start()
+		if err != nil {
+			t.Fatal(err)
+		}
+		conn := rawConn(t, s)
+		before := time.Now()
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if waited := time.Since(before); waited != 0 {
+			t.Errorf("close took %v with a client that reads", waited)
+		}
+		<-conn.Done()
+		var closed *amqp.ConnError
+		if !errors.As(conn.Err(), &closed) || closed.RemoteErr == nil || closed.RemoteErr.Condition != amqp.ErrCondConnectionForced {
+			t.Errorf("the client was told %v", conn.Err())
+		}
+	})
+}
+
+func TestConnectionsCountsTheLiveOnes(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := servicebustest.New(t)
+		first, second := rawConn(t, s), rawConn(t, s)
+		for i, conn := range []*amqp.Conn{first, second} {
+			if got := s.Connections(); got != 2-i {
+				t.Errorf("%d connections, want %d", got, 2-i)
+			}
+			if err := conn.Close(); err != nil {
+				t.Fatal(err)
+			}
+			synctest.Wait()
+		}
+		if got := s.Connections(); got != 0 {
+			t.Errorf("%d connections after the last was closed", got)
 		}
 	})
 }

@@ -123,13 +123,29 @@ func TestDroppedDeliveryIsLockedAndComesBack(t *testing.T) {
 	})
 }
 
+func TestDeletedMessageThatWasNeverWrittenIsBackInTheQueue(t *testing.T) {
+	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, r rig) {
+		r.fill(t, 2)
+		r.OnNext(servicebustest.Deliver, servicebustest.DropConnection())
+		receiver := r.receiverWith(t, &azservicebus.ReceiverOptions{ReceiveMode: azservicebus.ReceiveModeReceiveAndDelete})
+		for i, m := range receive(t, receiver, 2) {
+			if m.DeliveryCount != 1 || *m.SequenceNumber != int64(i+1) {
+				t.Errorf("message %d has number %d and delivery count %d", i, *m.SequenceNumber, m.DeliveryCount)
+			}
+		}
+		wantCounts(t, r.queue, servicebustest.Counts{Accepted: 2, Completed: 2})
+	})
+}
+
 func TestRenewalFailsWhereToldTo(t *testing.T) {
 	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, r rig) {
 		r.fill(t, 1)
 		receiver := r.receiver(t)
 		m := receiveOne(t, receiver)
-		r.OnNext(servicebustest.RenewLock, servicebustest.Fail("com.microsoft:message-lock-lost", "on purpose"))
-		wantCode(t, receiver.RenewMessageLock(context.Background(), m, nil), azservicebus.CodeLockLost)
+		for _, op := range []servicebustest.Op{servicebustest.RenewLock, servicebustest.Management} {
+			r.OnNext(op, servicebustest.Fail("com.microsoft:message-lock-lost", "on purpose"), servicebustest.OnEntity(queueName))
+			wantCode(t, receiver.RenewMessageLock(context.Background(), m, nil), azservicebus.CodeLockLost)
+		}
 		if err := receiver.RenewMessageLock(context.Background(), m, nil); err != nil {
 			t.Fatalf("the fault was one-shot: %v", err)
 		}
@@ -211,6 +227,7 @@ func TestHalfOpenConnectionIsSilentUntilItIsUnmuted(t *testing.T) {
 		r.fill(t, 1)
 		receiver := r.receiver(t)
 		m := receiveOne(t, receiver)
+		synctest.Wait() // the client has granted the credit of its reply link: swallowed, it would never come again
 		r.MuteConnections(true)
 		synctest.Wait() // the connection has heard of it
 		err := within(time.Second, func(ctx context.Context) error { return receiver.CompleteMessage(ctx, m, nil) })

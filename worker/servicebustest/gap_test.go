@@ -14,8 +14,8 @@ import (
 
 // The tests of this file hold the gap list of doc.go: what is not emulated is refused, with a condition that says so.
 
-// rawSession is a client below the SDK, for what the SDK does not do.
-func rawSession(t *testing.T, s *servicebustest.Server) *amqp.Session {
+// rawConn is a client below the SDK, for what the SDK does not do.
+func rawConn(t *testing.T, s *servicebustest.Server) *amqp.Conn {
 	t.Helper()
 	nc, err := s.Dial(context.Background())
 	if err != nil {
@@ -25,8 +25,13 @@ func rawSession(t *testing.T, s *servicebustest.Server) *amqp.Session {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close() })
-	session, err := conn.NewSession(context.Background(), nil)
+	t.Cleanup(func() { _ = conn.Close() }) // a test may have ended it already
+	return conn
+}
+
+func rawSession(t *testing.T, s *servicebustest.Server) *amqp.Session {
+	t.Helper()
+	session, err := rawConn(t, s).NewSession(context.Background(), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

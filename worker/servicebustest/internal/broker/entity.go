@@ -98,7 +98,7 @@ func (e *entity) disarm() {
 	if e.timer != nil && e.timer.Stop() {
 		e.ticks.Done()
 	}
-	e.timer = nil
+	e.timer, e.armedFor = nil, time.Time{}
 }
 
 func (e *entity) tick() {

@@ -320,6 +320,7 @@ func TestCloseStopsTheClock(t *testing.T) {
 		}
 		send(t, q, Message{TTL: time.Second})
 		n.Close()
+		q.Counts() // looking must not start the clock again
 		changed := q.Changed()
 		time.Sleep(time.Hour)
 		synctest.Wait()

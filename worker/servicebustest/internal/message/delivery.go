@@ -20,7 +20,6 @@ const (
 	// The remaining names are the sender's to set.
 	ScheduledEnqueueTime codec.Symbol = "x-opt-scheduled-enqueue-time"
 	PartitionKey         codec.Symbol = "x-opt-partition-key"
-	ViaPartitionKey      codec.Symbol = "x-opt-via-partition-key"
 )
 
 // State is the value of x-opt-message-state: an int, never a long, or the Go
