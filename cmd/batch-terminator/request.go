@@ -8,11 +8,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"time"
 
-	"golang.org/x/term"
-
+	"batchterminator/cmd/internal/console"
 	"batchterminator/handler"
 	"batchterminator/worker"
 )
@@ -67,7 +65,7 @@ func (f requestFlags) body() ([]byte, error) {
 
 // read takes requests from standard input until its end, or until ctx ends.
 func (c sendCommand) read(ctx context.Context, std streams) ([]worker.Outgoing, error) {
-	if isTerminal(std.in) {
+	if console.IsTerminal(std.in) {
 		_, _ = fmt.Fprintln(std.err, "reading requests from the terminal, one JSON object a line; end with Ctrl-D")
 	}
 	type result struct {
@@ -124,9 +122,4 @@ func readRequests(r io.Reader) ([][]byte, error) {
 		return nil, usageError{errors.New("standard input: no requests; give --job and --task, or one JSON object a line")}
 	}
 	return bodies, nil
-}
-
-func isTerminal(stream any) bool {
-	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
 }

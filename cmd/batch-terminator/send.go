@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"batchterminator/cmd/internal/app"
+	"batchterminator/cmd/internal/console"
 	"batchterminator/worker"
 )
 
@@ -59,9 +60,9 @@ func (c sendCommand) run(ctx context.Context, std streams, deps app.Deps) error 
 	if err != nil {
 		return err
 	}
-	show := newProgress(std.err, len(messages))
-	sent, err := publisher.Publish(ctx, messages, show.add)
-	show.end()
+	progress := console.NewProgress(std.err, "sending", len(messages))
+	sent, err := publisher.Publish(ctx, messages, progress.Add)
+	progress.End()
 	err = errors.Join(err, publisher.Close())
 	if ctx.Err() != nil && sent < len(messages) {
 		err = errors.New("interrupted; what was sent stays sent")

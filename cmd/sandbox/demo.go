@@ -26,7 +26,7 @@ type demoCommand struct {
 	Seed        uint64        `default:"1" help:"The same seed gives the same requests."`
 	Limit       time.Duration `default:"5m" help:"Give up after this time."`
 	Output      string        `short:"o" default:"table" enum:"table,json" help:"Form of the report: table or json."`
-	LogLevel    string        `default:"error" help:"Least level of the worker's log that is shown: debug, info, warn or error. Default error."`
+	LogLevel    string        `default:"error" enum:"debug,info,warn,error" help:"Least level of the worker's log that is shown: debug, info, warn or error. Default error."`
 	Sabotage    string        `hidden:"" help:"Break this promise inside the worker; the demo has to notice."`
 }
 
@@ -196,7 +196,7 @@ func (d *demo) work(ctx context.Context, stderr io.Writer, progress *console.Pro
 		report, err := process.Run(running)
 		ended <- end{report, err}
 	}()
-	if d.sabotage.meddle != nil {
+	if d.sabotage.meddle != nil && len(d.registries) == 1 {
 		d.sabotage.meddle(d)
 	}
 	breakThings := sync.OnceFunc(d.breakThings)

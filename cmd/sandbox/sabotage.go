@@ -21,7 +21,7 @@ type sabotage struct {
 	tamper roundTripper
 	// settings changes those of the worker, but not what it is judged by.
 	settings func(*app.Settings)
-	// meddle acts beside the worker.
+	// meddle acts beside the first worker.
 	meddle func(*demo)
 }
 
@@ -91,10 +91,9 @@ func terminateTheJob(req *http.Request) (*http.Response, error) {
 	return http.DefaultTransport.RoundTrip(req)
 }
 
-// forgetToSettle keeps every settlement of one message from the broker, until its lock ends.
+// forgetToSettle keeps every settlement of one delivery from the broker, so that its lock ends by itself.
 func forgetToSettle(d *demo) {
-	victim := d.requests[0].id
-	d.bus.OnNext(servicebustest.Settle, servicebustest.Swallow(), servicebustest.OnMessage(victim), servicebustest.Keep())
-	d.bus.OnNext(servicebustest.Management, servicebustest.Swallow(), servicebustest.Times(20),
+	d.bus.OnNext(servicebustest.Settle, servicebustest.Swallow(), servicebustest.OnMessage(d.requests[0].id))
+	d.bus.OnNext(servicebustest.Management, servicebustest.Swallow(), servicebustest.Times(4),
 		servicebustest.When(func(c servicebustest.Call) bool { return strings.HasSuffix(c.Operation, "update-disposition") }))
 }

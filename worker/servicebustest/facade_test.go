@@ -221,9 +221,7 @@ func TestConnectionsCountsTheLiveOnes(t *testing.T) {
 			if got := s.Connections(); got != 2-i {
 				t.Errorf("%d connections, want %d", got, 2-i)
 			}
-			if err := conn.Close(); err != nil {
-				t.Fatal(err)
-			}
+			_ = conn.Close() // an error is about who closed the pipe first
 			synctest.Wait()
 		}
 		if got := s.Connections(); got != 0 {

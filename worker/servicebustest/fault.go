@@ -8,7 +8,6 @@ import (
 	"sync/atomic"
 	"time"
 
-	"batchterminator/worker/servicebustest/internal/broker"
 	"batchterminator/worker/servicebustest/internal/codec"
 	"batchterminator/worker/servicebustest/internal/transport"
 )
@@ -24,9 +23,9 @@ const (
 	CBS                      // before a put-token is looked at
 	Attach                   // before a link to an entity is answered
 	AttachNode               // before a link to $cbs or $management is answered
-	Detach                   // before a client's detach is answered
+	Detach                   // before a client's detach from an entity is answered
 	Send                     // before a message from a client is accepted
-	Flow                     // before credit from a client is counted
+	Flow                     // before credit from a client for messages is counted
 	Deliver                  // after a message was locked, before it is written; Swallow uses up the client's credit for it
 	Settle                   // before a settlement is applied
 	SettleEcho               // after a settlement was applied, before the client hears of it
@@ -230,40 +229,33 @@ func (i *Injection) fits(call Call) bool {
 	return !slices.ContainsFunc(i.conditions, func(match func(Call) bool) bool { return !match(call) })
 }
 
-// opOf names a point of the wire in the words of a test.
+// entityOps are the points of a link to an entity, in the words of a test.
+var entityOps = map[transport.Op]Op{
+	transport.OpAttach: Attach, transport.OpDetach: Detach, transport.OpFlow: Flow,
+	transport.OpTransferIn: Send, transport.OpTransferOut: Deliver,
+	transport.OpDispositionIn: Settle, transport.OpDispositionOut: SettleEcho,
+}
+
+// opOf names a point of the wire. The transfers and credit of $cbs and $management have no name of their own, or a
+// fault meant for messages would strike a reply: there, Reply and the requests' names are the ones to use.
 func opOf(e transport.Event) Op {
 	_, isManaged := managed(e.Link.Address)
-	isCBS := strings.EqualFold(broker.EntityPath(e.Link.Address), cbsAddress)
-	switch e.Op {
-	case transport.OpOpen:
+	isCBS := strings.EqualFold(e.Link.Address, cbsAddress)
+	switch {
+	case e.Op == transport.OpOpen:
 		return Open
-	case transport.OpAttach:
-		if isManaged || isCBS {
-			return AttachNode
-		}
-		return Attach
-	case transport.OpDetach:
-		return Detach
-	case transport.OpFlow:
-		return Flow
-	case transport.OpTransferIn:
-		return Send
-	case transport.OpTransferOut:
-		return Deliver
-	case transport.OpDispositionIn:
-		return Settle
-	case transport.OpDispositionOut:
-		return SettleEcho
-	case transport.OpResponse:
+	case !isManaged && !isCBS:
+		return entityOps[e.Op]
+	case e.Op == transport.OpAttach:
+		return AttachNode
+	case e.Op == transport.OpResponse:
 		return Reply
-	case transport.OpRequest:
-		switch {
-		case isCBS:
-			return CBS
-		case e.Operation == "com.microsoft:renew-lock":
-			return RenewLock
-		}
-		return Management
+	case e.Op != transport.OpRequest:
+		return 0
+	case isCBS:
+		return CBS
+	case e.Operation == "com.microsoft:renew-lock":
+		return RenewLock
 	}
-	return 0
+	return Management
 }

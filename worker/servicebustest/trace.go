@@ -1,6 +1,7 @@
 package servicebustest
 
 import (
+	"cmp"
 	"fmt"
 	"regexp"
 	"strings"
@@ -50,6 +51,12 @@ func (t *Trace) record(conn uint64, out bool, channel uint16, body []byte) {
 // anonymous matches what SDKs generate: UUIDs and long random identifiers.
 var anonymous = regexp.MustCompile(`[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}|[A-Za-z0-9_-]{30,}`)
 
+// plain are the performatives of which the name is all that does not vary.
+var plain = map[uint64]string{
+	frames.CodeOpen: "open", frames.CodeBegin: "begin", frames.CodeSASLMechanisms: "sasl mechanisms",
+	frames.CodeSASLInit: "sasl init", frames.CodeSASLOutcome: "sasl outcome",
+}
+
 // describe says a frame body in one line.
 func describe(body []byte) string {
 	code, fields, err := frames.Split(body)
@@ -58,10 +65,6 @@ func describe(body []byte) string {
 	}
 	var line line
 	switch code {
-	case frames.CodeOpen:
-		line.name("open")
-	case frames.CodeBegin:
-		line.name("begin")
 	case frames.CodeAttach:
 		err = line.attach(fields)
 	case frames.CodeFlow:
@@ -82,14 +85,8 @@ func describe(body []byte) string {
 		var c frames.Close
 		err = c.Decode(fields)
 		line.name("close").err(c.Error)
-	case frames.CodeSASLMechanisms:
-		line.name("sasl mechanisms")
-	case frames.CodeSASLInit:
-		line.name("sasl init")
-	case frames.CodeSASLOutcome:
-		line.name("sasl outcome")
 	default:
-		line.name(fmt.Sprintf("performative %#02x", code))
+		line.name(cmp.Or(plain[code], fmt.Sprintf("performative %#02x", code)))
 	}
 	if err != nil {
 		line.add("unreadable", err)

@@ -40,9 +40,9 @@ func UntilSignal() (ctx context.Context, stop func()) {
 	}
 }
 
-// IsTerminal tells whether a person is likely to watch w.
-func IsTerminal(w io.Writer) bool {
-	f, ok := w.(*os.File)
+// IsTerminal tells whether a person is likely to be at the other end of the stream.
+func IsTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 

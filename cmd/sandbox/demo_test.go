@@ -1,0 +1,141 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"io"
+	"strings"
+	"testing"
+
+	"github.com/go-json-experiment/json"
+	"go.uber.org/goleak"
+)
+
+func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
+
+// sandbox runs the program and returns what it wrote.
+func sandbox(t *testing.T, args ...string) (code int, stdout, stderr string) {
+	t.Helper()
+	var out, errs bytes.Buffer
+	code = run(t.Context(), args, nil, &out, &errs)
+	return code, out.String(), errs.String()
+}
+
+func demoReport(t *testing.T, args ...string) (int, report) {
+	t.Helper()
+	code, stdout, stderr := sandbox(t, append([]string{"demo", "-o", "json"}, args...)...)
+	var r report
+	if err := json.Unmarshal([]byte(stdout), &r, json.RejectUnknownMembers(true)); err != nil {
+		t.Fatalf("%v in\n%s\n%s", err, stdout, stderr)
+	}
+	return code, r
+}
+
+// P1 to P10 over sockets, with a restart of the worker in the middle and faults on the way.
+func TestDemoHoldsEveryPromise(t *testing.T) {
+	t.Parallel()
+	code, r := demoReport(t, "--requests", "300")
+	if code != 0 || len(r.Promises) != 10 {
+		t.Errorf("exit code %d with %d promises", code, len(r.Promises))
+	}
+	for _, p := range r.Promises {
+		if !p.Holds {
+			t.Errorf("%s %s: %s", p.ID, p.Name, p.Detail)
+		}
+	}
+	want := 0 // dead letters that the plan asks for
+	for _, q := range plan(300, 1) {
+		if q.deadLetter != "" {
+			want++
+		}
+	}
+	if r.Requests != 300 || r.DeadLettered != want || r.Lost != 0 || r.BurnedDeliveries != 0 || r.MaxInFlight == 0 || r.BatchCalls == 0 || r.Seconds <= 0 {
+		t.Errorf("%+v; want %d dead letters and nothing lost or burned", r, want)
+	}
+}
+
+// A demo that cannot fail proves nothing.
+func TestDemoNoticesEachBrokenPromise(t *testing.T) {
+	t.Parallel()
+	for _, s := range sabotages() {
+		if s.breaks == "" {
+			continue
+		}
+		t.Run(s.breaks, func(t *testing.T) {
+			t.Parallel()
+			args := []string{"--requests", "200", "--sabotage", s.breaks}
+			if s.breaks != "P3" { // which needs a second attempt to show
+				args = append(args, "--no-faults")
+			}
+			code, r := demoReport(t, args...)
+			if code != 1 || r.holds() {
+				t.Errorf("exit code %d; want 1", code)
+			}
+			for _, p := range r.Promises {
+				if p.ID == s.breaks && p.Holds {
+					t.Errorf("%s is said to hold: %s", p.ID, p.Detail)
+				}
+			}
+		})
+	}
+}
+
+func TestDemoTableIsForPeople(t *testing.T) {
+	t.Parallel()
+	code, stdout, stderr := sandbox(t, "demo", "--requests", "50", "--no-faults")
+	for _, want := range []string{"OUTCOME", "terminated", "PROMISE", "P10", "All promises hold."} {
+		if !strings.Contains(stdout, want) {
+			t.Errorf("the table lacks %q:\n%s", want, stdout)
+		}
+	}
+	if code != 0 || !strings.Contains(stderr, "terminating: 50 of 50") {
+		t.Errorf("exit code %d, progress:\n%s", code, stderr)
+	}
+}
+
+func TestWrongArgumentsAreOneClearLine(t *testing.T) {
+	t.Parallel()
+	for args, want := range map[string]string{
+		"demo --requests 0":     "--requests: 0; want 10 to 1000000",
+		"demo --sabotage P99":   `--sabotage: no way to break "P99"`,
+		"demo --log-level loud": "log-level",
+		"serve --amqp nowhere":  "choose another address with --amqp",
+		"serve --batch nowhere": "choose another address with --batch",
+		"dance":                 "dance",
+	} {
+		code, _, stderr := sandbox(t, strings.Fields(args+" "+map[bool]string{true: "--amqp 127.0.0.1:0"}[strings.Contains(args, "--batch")])...)
+		if code == 0 || !strings.Contains(stderr, want) || strings.Contains(stderr, "goroutine") {
+			t.Errorf("%s: exit code %d, %q; want %q", args, code, stderr, want)
+		}
+	}
+}
+
+// What serve prints is all that the worker and a publisher need.
+func TestServePrintsHowToConnect(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	reader, writer := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, []string{"serve", "--amqp", "127.0.0.1:0", "--batch", "127.0.0.1:0"}, nil, writer, io.Discard)
+		_ = writer.Close()
+	}()
+	var text strings.Builder
+	lines := bufio.NewScanner(reader)
+	for lines.Scan() {
+		text.WriteString(lines.Text() + "\n")
+		if strings.Contains(lines.Text(), "Ctrl-C") {
+			cancel()
+		}
+	}
+	for _, want := range []string{"Endpoint=sb://127.0.0.1:", "UseDevelopmentEmulator=true", "http://127.0.0.1:", "BATCH_ENDPOINT="} {
+		if !strings.Contains(text.String(), want) {
+			t.Errorf("serve does not print %q:\n%s", want, text.String())
+		}
+	}
+	if code := <-ended; code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
