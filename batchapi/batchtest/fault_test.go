@@ -3,6 +3,7 @@ package batchtest_test
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -206,7 +207,7 @@ func TestCloseEndsAHangInAServerOfTheTestsOwn(t *testing.T) {
 		var handler sync.WaitGroup
 		handler.Go(func() {
 			defer func() {
-				if cause := recover(); cause != http.ErrAbortHandler {
+				if cause, ok := recover().(error); !ok || !errors.Is(cause, http.ErrAbortHandler) {
 					t.Errorf("handler ended with %v", cause)
 				}
 			}()

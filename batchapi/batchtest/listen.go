@@ -25,7 +25,7 @@ type server struct {
 // newServer serves listener until close.
 func newServer(h http.Handler, listener net.Listener) *server {
 	s := &server{}
-	s.http = &http.Server{
+	s.http = &http.Server{ //nolint:gosec // G112: a double that is slow to its tests only
 		Handler:  h,
 		ErrorLog: log.New(io.Discard, "", 0), // dropped connections are the point
 		ConnState: func(c net.Conn, state http.ConnState) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -167,34 +168,17 @@ func (d *demo) done(c servicebustest.Counts) int {
 
 // work runs one worker until this share of the requests has ended, then drains it: in the middle with work in flight.
 func (d *demo) work(ctx context.Context, stderr io.Writer, progress *console.Progress, until float64) error {
-	log, err := app.NewLogger(d.settings.Operation.LogLevel, d.settings.Operation.LogFormat, stderr)
+	process, err := d.build(stderr)
 	if err != nil {
 		return err
 	}
-	registry := prometheus.NewRegistry()
-	deps := app.Deps{Log: log, Registry: registry, Version: "sandbox"}
-	settings := d.settings
-	if d.sabotage.tamper != nil {
-		deps.Transport = func(string) policy.Transporter { return &http.Client{Transport: d.sabotage.tamper} }
-	}
-	if d.sabotage.settings != nil {
-		d.sabotage.settings(&settings)
-	}
-	process, err := app.Build(settings, deps)
-	if err != nil {
-		return err
-	}
-	d.registries = append(d.registries, registry)
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
-	type end struct {
-		report worker.Report
-		err    error
-	}
-	ended := make(chan end, 1)
+	ended := make(chan error, 1)
 	go func() {
 		report, err := process.Run(running)
-		ended <- end{report, err}
+		d.drains = append(d.drains, report) // read after ended
+		ended <- err
 	}()
 	if d.sabotage.meddle != nil && len(d.registries) == 1 {
 		d.sabotage.meddle(d)
@@ -213,10 +197,24 @@ func (d *demo) work(ctx context.Context, stderr io.Writer, progress *console.Pro
 		return c.Active+c.Locked+c.Scheduled+c.Deferred == 0
 	})
 	stop()
-	e := <-ended
-	d.drains = append(d.drains, e.report)
-	if waitErr != nil {
-		return waitErr
+	return cmp.Or(waitErr, <-ended)
+}
+
+// build wires the worker as production does, but for the sabotage.
+func (d *demo) build(stderr io.Writer) (*app.App, error) {
+	settings := d.settings
+	log, err := app.NewLogger(settings.Operation.LogLevel, settings.Operation.LogFormat, stderr)
+	if err != nil {
+		return nil, err
 	}
-	return e.err
+	registry := prometheus.NewRegistry()
+	deps := app.Deps{Log: log, Registry: registry, Version: "sandbox"}
+	if d.sabotage.tamper != nil {
+		deps.Transport = func(string) policy.Transporter { return &http.Client{Transport: d.sabotage.tamper} }
+	}
+	if d.sabotage.settings != nil {
+		d.sabotage.settings(&settings)
+	}
+	d.registries = append(d.registries, registry)
+	return app.Build(settings, deps)
 }

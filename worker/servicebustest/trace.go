@@ -98,18 +98,18 @@ func describe(body []byte) string {
 type line struct{ strings.Builder }
 
 func (l *line) name(name string) *line {
-	l.WriteString(name)
+	_, _ = l.WriteString(name)
 	return l
 }
 
 func (l *line) add(key string, value any) *line {
-	fmt.Fprintf(l, " %s=%v", key, value)
+	_, _ = fmt.Fprintf(l, " %s=%v", key, value)
 	return l
 }
 
 func (l *line) flag(key string, set bool) *line {
 	if set {
-		l.WriteString(" " + key)
+		_, _ = l.WriteString(" " + key)
 	}
 	return l
 }

@@ -39,7 +39,9 @@ func Parse(grammar any, c Command, args []string) (*kong.Context, error) {
 	}
 	e := &fromEnvironment{env: c.Env}
 	known := e.takeOver(k.Model.Node)
-	kong.Resolvers(e).Apply(k)
+	if err := kong.Resolvers(e).Apply(k); err != nil {
+		return nil, fmt.Errorf("command line: %w", err)
+	}
 	parsed, err := k.Parse(args)
 	if asked {
 		return nil, ErrHelp

@@ -65,12 +65,15 @@ func NewProgress(w io.Writer, what string, total int) *Progress {
 	return p
 }
 
-// Set records that n are done. Without a terminal there is one line for each tenth.
+// Set records that n are done. Without a terminal there is one line for each tenth, and none for what is done at one go.
 func (p *Progress) Set(n int) {
 	p.done = min(n, p.total)
 	if p.bar != nil {
 		_ = p.bar.Set(p.done) // a bar that cannot be drawn must not stop the work
 		return
+	}
+	if p.shown == 0 && p.done == p.total {
+		return // done at one go: the summary that follows says it
 	}
 	if tenth := 10 * p.done / max(p.total, 1); tenth > p.shown {
 		p.shown = tenth

@@ -15,7 +15,7 @@ const (
 	LockedUntil           codec.Symbol = "x-opt-locked-until"
 	MessageState          codec.Symbol = "x-opt-message-state"
 	DeadLetterSource      codec.Symbol = "x-opt-deadletter-source"
-	LockToken             codec.Symbol = "x-opt-lock-token"
+	LockToken             codec.Symbol = "x-opt-lock-token" //nolint:gosec // G101: the name of an annotation
 
 	// The remaining names are the sender's to set.
 	ScheduledEnqueueTime codec.Symbol = "x-opt-scheduled-enqueue-time"

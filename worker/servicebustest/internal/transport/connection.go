@@ -182,7 +182,7 @@ func (c *Conn) stop(err error) {
 		return
 	}
 	c.over = true
-	if c.err == nil && !(c.phase == phaseClosed && (err == io.EOF || errors.Is(err, net.ErrClosed))) {
+	if farewell := c.phase == phaseClosed && (errors.Is(err, io.EOF) || errors.Is(err, net.ErrClosed)); c.err == nil && !farewell {
 		c.err = err
 	}
 }

@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -128,7 +129,7 @@ func (c *Conn) frame(u unit) error {
 		return refusef(condDecode, "%v", err)
 	}
 	if err := c.performative(u.header.Channel, code, fields); err != nil {
-		if refused, ok := err.(*Error); ok {
+		if refused, ok := errors.AsType[*Error](err); ok {
 			return refused
 		}
 		return refusef(condDecode, "%v", err)

@@ -2,6 +2,7 @@ package transport
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"io"
 
@@ -60,7 +61,7 @@ func (c *Conn) read() {
 		units, need, bad := wholeUnits(buf[:have], c.cfg.MaxFrameSize)
 		if bad != nil {
 			err = refusef(condFraming, "%v", bad)
-		} else if err == io.EOF && units < have {
+		} else if errors.Is(err, io.EOF) && units < have {
 			err = io.ErrUnexpectedEOF
 		}
 		if units > 0 || err != nil {
