@@ -170,7 +170,7 @@ func (s *clients) retire(c *client) {
 		closed := make(chan struct{})
 		go func() { // owned by nobody only if the SDK hangs: then it ends with the SDK's own 60 s timeout
 			defer close(closed)
-			_ = c.connection.close(ctx)
+			_ = c.close(ctx)
 		}()
 		select {
 		case <-closed:

@@ -38,7 +38,6 @@ type stack struct {
 	logs    *observer.ObservedLogs
 
 	config  worker.Config
-	retry   handler.Retry
 	policy  handler.Config
 	client  *batchapi.Client
 	stop    context.CancelFunc

@@ -392,3 +392,22 @@ func TestDrainEndsInTimeWhenNothingAnswers(t *testing.T) {
 		time.Sleep(time.Hour) // the scripted broker's late answers
 	})
 }
+
+// Without the right to send there are no copies: the request is abandoned, and people are told at the start.
+func TestWithoutTheRightToSendARequestIsAbandoned(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted(messages(1)...)
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op == "open" {
+				return denied()
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.JobDisabled))
+		time.Sleep(time.Minute)
+		r.end()
+		equal(t, "operations", queue.operations(), []string{"abandon m0"})
+		equal(t, "warnings about the missing right", r.logs.FilterMessageSnippet("Azure Service Bus Data Sender").Len(), 1)
+	})
+}
