@@ -102,8 +102,8 @@ func (c *Client) Endpoint() string { return c.endpoint.base }
 // InvalidateToken discards the cached token if Batch has refused it with 401 or
 // 403, so that the next call acquires another one. Callers that come late, with
 // a refusal of a token that has been replaced since, change nothing. The
-// credential may answer from a cache of its own; only when the refusal carried a
-// claims challenge, which is passed on to it, must it ask the authority again.
+// credential is given claims, the refusal's own if it carried a challenge, so that
+// it asks the authority and does not answer from a cache.
 func (c *Client) InvalidateToken() {
 	if c.tokens != nil {
 		c.tokens.invalidate()
@@ -124,8 +124,9 @@ func pipelineOptions(options *ClientOptions, g *guard) *policy.ClientOptions {
 	return &azure
 }
 
-// retryOff makes azcore's retry policy a single pass.
-var retryOff = policy.RetryOptions{MaxRetries: -1}
+// retryOff makes azcore's retry policy a single pass. The empty list of statuses
+// takes the place of a default one, which it would build for each call.
+var retryOff = policy.RetryOptions{MaxRetries: -1, StatusCodes: []int{}}
 
 // userAgent names this program. An empty value keeps Go's default from being
 // sent, which is what a caller who disabled telemetry asked for.
@@ -147,7 +148,7 @@ func sender(options *ClientOptions) (send func(*http.Request) (*http.Response, e
 	switch t := options.Transport.(type) {
 	case nil:
 		transport := newTransport(cmp.Or(options.MaxConnsPerHost, defaultMaxConnsPerHost))
-		return transport.RoundTrip, transport.CloseIdleConnections
+		return bounded(transport), transport.CloseIdleConnections
 	case *http.Client:
 		var transport = http.DefaultTransport
 		if t.Transport != nil {

@@ -7,7 +7,6 @@ import (
 	"io"
 	"maps"
 	"net/http"
-	"strings"
 	"time"
 )
 
@@ -70,15 +69,15 @@ func (g *guard) do(req *http.Request, a *attempt) (*http.Response, error) {
 	// A private copy: the pipeline's policies, logs and traces keep req.
 	out := *req
 	out.Header = maps.Clone(req.Header)
-	out.Header.Set(headerAuthorization, "Bearer "+token)
+	out.Header[headerAuthorization] = []string{"Bearer " + token}
 	// After the token, which may have taken a while: the service refuses
 	// requests older than 15 minutes.
-	out.Header.Set(headerOCPDate, formatTime(time.Now()))
+	out.Header[headerOCPDate] = []string{formatTime(time.Now())}
 	resp, err := g.send(&out)
 	if err != nil {
 		return nil, err
 	}
-	if resp.Request != nil && resp.Request.URL.String() != out.URL.String() {
+	if moved := resp.Request; moved != nil && moved.URL != out.URL && moved.URL.String() != out.URL.String() {
 		_ = resp.Body.Close()
 		return nil, errors.New("guard: transport followed a redirect")
 	}
@@ -92,16 +91,15 @@ func (g *guard) do(req *http.Request, a *attempt) (*http.Response, error) {
 	return resp, nil
 }
 
-// check compares the request with what it must be. RequestURI is what net/http
-// writes on the wire.
+// check compares the request with what it must be. Without an opaque part, the
+// escaped path is what net/http writes on the wire.
 func (g *guard) check(req *http.Request, path string) error {
 	u := req.URL
-	sentPath, _, _ := strings.Cut(u.RequestURI(), "?")
 	switch {
 	case u.Scheme != g.endpoint.scheme || u.Host != g.endpoint.host || u.User != nil ||
 		(req.Host != "" && req.Host != g.endpoint.host):
 		return &ArgumentError{Field: "url", Reason: "request was moved to another host"}
-	case sentPath != path:
+	case u.Opaque != "" || u.EscapedPath() != path:
 		return &ArgumentError{Field: "url", Reason: "request was moved to another path"}
 	case req.Method == http.MethodPost && req.ContentLength != 0:
 		return &ArgumentError{Field: "body", Reason: "request was given a body"}

@@ -240,27 +240,7 @@ func TestTheClientTimeoutOfAnHTTPClientIsKept(t *testing.T) {
 	}
 }
 
-// BenchmarkTerminateTask is a whole call over the in-memory account, client and
-// server together; BenchmarkTerminateTaskClient is the client's part of it.
-func BenchmarkTerminateTask(b *testing.B) {
-	account := batchtest.New(batchtest.RememberCalls(0))
-	defer account.Close()
-	account.AddTask("job", "task", batchtest.TaskCompleted)
-	options := &batchapi.ClientOptions{}
-	options.Transport = account.Client()
-	client, err := batchapi.NewClient(account.Endpoint(), &credential{}, options)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	for b.Loop() {
-		account.SetTaskState("job", "task", batchtest.TaskRunning)
-		if _, err := client.TerminateTask(b.Context(), "job", "task", nil); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
+// BenchmarkTerminateTaskClient is a call without a network.
 func BenchmarkTerminateTaskClient(b *testing.B) {
 	client := clientOver(b, noContent)
 	b.ReportAllocs()

@@ -42,8 +42,6 @@ var (
 	// jobIDGrammar adds the ids the service itself gives to the jobs of a job
 	// schedule, {scheduleId}:job-{n}.
 	jobIDGrammar = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}(:job-[1-9][0-9]{0,9})?$`)
-
-	guidGrammar = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 )
 
 // call is one request before it is built.
@@ -76,7 +74,7 @@ func (c *Client) do(ctx context.Context, k call) (_ *answer, err error) {
 	ctx, endSpan := azruntime.StartSpan(ctx, k.span, c.azure.Tracer(), nil)
 	defer func() { endSpan(err) }()
 
-	req, err := c.newRequest(ctx, &k)
+	req, err := c.newRequest(ctx, &k, a.path)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", k.operation, err)
 	}
@@ -100,14 +98,7 @@ func (c *Client) do(ctx context.Context, k call) (_ *answer, err error) {
 
 // newRequest builds the request but for what only the guard may add: the token
 // and the date.
-func (c *Client) newRequest(ctx context.Context, k *call) (*policy.Request, error) {
-	// Concatenated, never joined: joining cleans the path, and cleaning is how
-	// an id climbs out of it.
-	req, err := azruntime.NewRequest(ctx, k.method, c.endpoint.base+k.path())
-	if err != nil {
-		return nil, err
-	}
-	raw := req.Raw()
+func (c *Client) newRequest(ctx context.Context, k *call, path string) (*policy.Request, error) {
 	query := queryAPIVersion + "=" + url.QueryEscape(c.apiVersion)
 	if k.selects != "" {
 		query += "&" + querySelect + "=" + url.QueryEscape(k.selects)
@@ -115,32 +106,54 @@ func (c *Client) newRequest(ctx context.Context, k *call) (*policy.Request, erro
 	if k.options.TimeOut != 0 {
 		query += "&" + queryTimeOut + "=" + strconv.Itoa(int(k.options.TimeOut/time.Second))
 	}
-	raw.URL.RawQuery = query
-	setHeaders(raw.Header, k.options)
-	raw.Header.Set("Accept", "application/json")
-	raw.Header.Set("User-Agent", c.userAgent)
+	raw := &http.Request{
+		Method: k.method,
+		// From its parts, never joined: joining cleans the path, and cleaning is
+		// how an id climbs out of it.
+		URL:   &url.URL{Scheme: c.endpoint.scheme, Host: c.endpoint.host, Path: path, RawQuery: query},
+		Host:  c.endpoint.host,
+		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
+		Header: make(http.Header),
+	}
+	c.setHeaders(raw.Header, k.options)
+	req, err := azruntime.NewRequestFromRequest(raw.WithContext(ctx))
+	if err != nil {
+		return nil, err
+	}
+	// The guard has read the answer by the time that azcore would.
+	azruntime.SkipBodyDownload(req)
 	return req, nil
 }
 
-func setHeaders(h http.Header, o *TerminateTaskOptions) {
+// setHeaders fills h, whose values share one array: this runs for every call.
+func (c *Client) setHeaders(h http.Header, o *TerminateTaskOptions) {
 	id := o.ClientRequestID
 	if id == "" {
 		id = newGUID()
 	}
-	h.Set(headerClientRequestID, id)
+	echo := ""
 	if o.ReturnClientRequestID {
-		h.Set(headerReturnClientRequestID, "true")
+		echo = "true"
 	}
-	for _, condition := range []struct{ name, value string }{
+	headers := [...]struct{ name, value string }{
+		{headerClientRequestID, id},
+		{headerReturnClientRequestID, echo},
 		{"If-Match", o.IfMatch},
 		{"If-None-Match", o.IfNoneMatch},
 		{"If-Modified-Since", formatTime(o.IfModifiedSince)},
 		{"If-Unmodified-Since", formatTime(o.IfUnmodifiedSince)},
-	} {
-		if condition.value != "" {
-			h.Set(condition.name, condition.value)
+		{"Accept", "application/json"},
+	}
+	values := make([]string, len(headers)+1)
+	for i, header := range headers {
+		if header.value != "" {
+			values[i] = header.value
+			h[header.name] = values[i : i+1 : i+1]
 		}
 	}
+	// Even when empty: an absent one would be replaced by net/http's.
+	values[len(headers)] = c.userAgent
+	h["User-Agent"] = values[len(headers):]
 }
 
 // validate refuses what must never be sent, and what the service would refuse
@@ -159,7 +172,7 @@ func (o *TerminateTaskOptions) validate() error {
 	if o.TimeOut != 0 && (o.TimeOut < time.Second || o.TimeOut > maxServiceTime || o.TimeOut%time.Second != 0) {
 		return &ArgumentError{Field: "timeOut", Reason: "must be whole seconds, 1 to 30"}
 	}
-	if o.ClientRequestID != "" && !guidGrammar.MatchString(o.ClientRequestID) {
+	if o.ClientRequestID != "" && !isGUID(o.ClientRequestID) {
 		return &ArgumentError{Field: "clientRequestId", Reason: "must be a GUID without decoration"}
 	}
 	if !isETag(o.IfMatch) {
@@ -188,6 +201,23 @@ func (o *TerminateTaskOptions) validateConditions() error {
 		return &ArgumentError{Field: "conditions", Reason: "only ifMatch with ifUnmodifiedSince, or ifNoneMatch with ifModifiedSince, may be combined"}
 	}
 	return nil
+}
+
+// isGUID tells 8-4-4-4-12 hexadecimal digits, without the braces and prefixes
+// that parsers forgive.
+func isGUID(s string) bool {
+	if len(s) != len("00000000-0000-0000-0000-000000000000") {
+		return false
+	}
+	for i := range len(s) {
+		c := s[i]
+		hexadecimal := '0' <= c && c <= '9' || 'a' <= c && c <= 'f' || 'A' <= c && c <= 'F'
+		hyphen := i == 8 || i == 13 || i == 18 || i == 23
+		if hyphen != (c == '-') || !hyphen && !hexadecimal {
+			return false
+		}
+	}
+	return true
 }
 
 const etagRule = "must be visible ASCII, at most 256 bytes"

@@ -22,6 +22,10 @@ const (
 	refreshPause = 30 * time.Second
 )
 
+// anyNewToken are claims that every token answers. Credentials keep tokens of
+// their own and return those, refused or not, unless they are given claims.
+const anyNewToken = `{"access_token":{"nbf":{"essential":true}}}`
+
 // tokenSource caches one token. Acquisition runs on the goroutine of one caller,
 // the leader, while the others wait under their own contexts; there is no
 // goroutine to own. A leader that gives up because its own context ended hands
@@ -36,7 +40,7 @@ type tokenSource struct {
 	token       azcore.AccessToken // zero: none
 	generation  uint64             // counts acquired tokens; token has this number
 	refusedUpTo uint64             // the latest generation the service has refused
-	claims      string             // from the service's challenge, for the next acquisition
+	claims      string             // from the service's challenge, or anyNewToken, for the next acquisition
 	refreshNext time.Time          // a good token is not replaced before this
 	flight      *flight            // the acquisition under way, if any
 }
@@ -123,12 +127,18 @@ func (s *tokenSource) acquire(ctx context.Context, f *flight, claims string) {
 		s.flight = nil
 		close(f.done)
 	}()
-	token, err = s.cred.GetToken(ctx, policy.TokenRequestOptions{
-		Scopes: s.scopes, Claims: claims, EnableCAE: true,
-	})
+	token, err = s.ask(ctx, claims)
+	if err != nil && claims == anyNewToken && !(&CredentialError{Err: err}).Temporary() {
+		// Developer tools take no claims; they run anew for each token anyway.
+		token, err = s.ask(ctx, "")
+	}
 	if err == nil && !isHeaderToken(token.Token) {
 		err = errors.New("credential returned a token that no header can carry")
 	}
+}
+
+func (s *tokenSource) ask(ctx context.Context, claims string) (azcore.AccessToken, error) {
+	return s.cred.GetToken(ctx, policy.TokenRequestOptions{Scopes: s.scopes, Claims: claims, EnableCAE: true})
 }
 
 // refused notes that the service would not have the token of this generation.
@@ -141,12 +151,17 @@ func (s *tokenSource) refused(generation uint64, claims string) {
 	}
 }
 
-// invalidate drops the token if it is one that was refused.
+// invalidate drops the token if it is one that was refused, and sees to it that
+// the credential does not return the same one again.
 func (s *tokenSource) invalidate() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.generation <= s.refusedUpTo {
-		s.token = azcore.AccessToken{}
+	if s.generation == 0 || s.generation > s.refusedUpTo {
+		return
+	}
+	s.token = azcore.AccessToken{}
+	if s.claims == "" {
+		s.claims = anyNewToken
 	}
 }
 

@@ -2,6 +2,7 @@ package batchapi
 
 import (
 	"context"
+	"crypto/tls"
 	"io"
 	"net"
 	"net/http"
@@ -10,6 +11,16 @@ import (
 
 // defaultMaxConnsPerHost leaves room above the worker's default concurrency.
 const defaultMaxConnsPerHost = 128
+
+// The limits of a call's steps. The service works on a request for at most 30 s;
+// beyond that and a margin there is nobody left to answer. A caller's deadline is
+// usually shorter than their sum.
+const (
+	dialTimeout      = 10 * time.Second
+	handshakeTimeout = 10 * time.Second
+	headerTimeout    = maxServiceTime + 10*time.Second
+	totalTimeout     = dialTimeout + handshakeTimeout + headerTimeout
+)
 
 // newTransport returns the pool used when the caller brings none.
 //
@@ -20,15 +31,12 @@ const defaultMaxConnsPerHost = 128
 func newTransport(maxConns int) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
-	dialer := &net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}
 	return &http.Transport{
-		Proxy:               http.ProxyFromEnvironment,
-		DialContext:         dialer.DialContext,
-		TLSHandshakeTimeout: 10 * time.Second,
-		// The service works on a request for at most 30 s; beyond that and a
-		// margin there is nobody left to answer. A caller's deadline is usually
-		// the shorter one.
-		ResponseHeaderTimeout:  40 * time.Second,
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            newDialer().DialContext,
+		TLSClientConfig:        &tls.Config{MinVersion: tls.VersionTLS12},
+		TLSHandshakeTimeout:    handshakeTimeout,
+		ResponseHeaderTimeout:  headerTimeout,
 		MaxResponseHeaderBytes: 64 << 10,
 		MaxConnsPerHost:        maxConns,
 		MaxIdleConnsPerHost:    maxConns,
@@ -40,6 +48,15 @@ func newTransport(maxConns int) *http.Transport {
 		DisableCompression: true,
 		Protocols:          protocols,
 	}
+}
+
+func newDialer() *net.Dialer {
+	return &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
+}
+
+// bounded sends through transport within totalTimeout, the body included.
+func bounded(transport *http.Transport) func(*http.Request) (*http.Response, error) {
+	return withTimeout(transport.RoundTrip, totalTimeout)
 }
 
 // withTimeout keeps the meaning of http.Client.Timeout. The guard reads the

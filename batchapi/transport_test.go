@@ -1,17 +1,161 @@
 package batchapi
 
-import "testing"
+import (
+	"bufio"
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"io"
+	"log"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"strings"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
 
-func TestTheDefaultTransportSpeaksHTTP1Only(t *testing.T) {
+func TestTheLimitsOfTheStepsLeaveTheServiceItsTime(t *testing.T) {
 	t.Parallel()
 	transport := newTransport(7)
-	if p := transport.Protocols; !p.HTTP1() || p.HTTP2() || p.UnencryptedHTTP2() {
-		t.Errorf("protocols %v", p)
+	for name, limit := range map[string]time.Duration{
+		"dial": newDialer().Timeout, "handshake": transport.TLSHandshakeTimeout, "idle": transport.IdleConnTimeout,
+	} {
+		if limit <= 0 || limit >= 4*time.Minute {
+			t.Errorf("%s: %v", name, limit)
+		}
 	}
-	if transport.MaxConnsPerHost != 7 || transport.MaxIdleConnsPerHost != 7 {
-		t.Errorf("pool of %d, idle %d", transport.MaxConnsPerHost, transport.MaxIdleConnsPerHost)
+	if transport.ResponseHeaderTimeout <= maxServiceTime || totalTimeout <= transport.ResponseHeaderTimeout {
+		t.Errorf("gives up after %v and %v; the service works for %v", transport.ResponseHeaderTimeout, totalTimeout, maxServiceTime)
 	}
-	if transport.ResponseHeaderTimeout <= maxServiceTime {
-		t.Errorf("gives up after %v, before the service does", transport.ResponseHeaderTimeout)
+}
+
+// callOver sends one call through the default transport over a pipe whose far
+// end belongs to serve, and returns how long it took.
+func callOver(t *testing.T, url string, serve func(net.Conn)) (time.Duration, error) {
+	t.Helper()
+	transport := newTransport(1)
+	transport.Proxy = nil
+	var owner sync.WaitGroup
+	transport.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		near, far := net.Pipe()
+		owner.Go(func() {
+			defer func() { _ = far.Close() }()
+			serve(far)
+		})
+		return near, nil
+	}
+	defer owner.Wait()
+	defer transport.CloseIdleConnections()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	start := time.Now()
+	resp, err := bounded(transport)(req)
+	if err == nil {
+		err = readAnswer(resp).bodyErr
+	}
+	return time.Since(start), err
+}
+
+func takeRequest(c net.Conn) { _, _ = http.ReadRequest(bufio.NewReader(c)) }
+
+func TestEveryStepOfACallIsBounded(t *testing.T) {
+	t.Parallel()
+	swallow := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
+	drip := func(c net.Conn) {
+		takeRequest(c)
+		_, err := io.WriteString(c, "HTTP/1.1 503 Busy\r\nContent-Length: 9999\r\n\r\n")
+		for err == nil {
+			time.Sleep(time.Second)
+			_, err = c.Write([]byte("x"))
+		}
+	}
+	for name, test := range map[string]struct {
+		url   string
+		serve func(net.Conn)
+		want  time.Duration
+	}{
+		"handshake": {"https://contoso.example/", swallow, handshakeTimeout},
+		"header":    {"http://contoso.example/", swallow, headerTimeout},
+		"body":      {"http://contoso.example/", drip, totalTimeout},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				took, err := callOver(t, test.url, test.serve)
+				var network net.Error
+				if !errors.As(err, &network) || !network.Timeout() || took != test.want {
+					t.Errorf("after %v: %v; want a timeout after %v", took, err, test.want)
+				}
+			})
+		})
+	}
+}
+
+func TestHeadersAreBounded(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		_, err := callOver(t, "http://contoso.example/", func(c net.Conn) {
+			takeRequest(c)
+			_, err := io.WriteString(c, "HTTP/1.1 204 No Content\r\n")
+			for i := 0; err == nil; i++ {
+				_, err = fmt.Fprintf(c, "X-%d: %s\r\n", i, strings.Repeat("x", 1000))
+			}
+		})
+		if err == nil || !strings.Contains(err.Error(), "headers exceeded") {
+			t.Errorf("error %v", err)
+		}
+	})
+}
+
+// secureServer speaks TLS, within the versions of config, and offers HTTP/2.
+func secureServer(t *testing.T, config *tls.Config) (*httptest.Server, *http.Transport) {
+	t.Helper()
+	server := httptest.NewUnstartedServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		w.WriteHeader(http.StatusNoContent)
+	}))
+	server.EnableHTTP2 = true
+	server.TLS = config
+	server.Config.ErrorLog = log.New(io.Discard, "", 0) // of refused handshakes
+	server.StartTLS()
+	t.Cleanup(server.Close)
+	transport := newTransport(1)
+	transport.TLSClientConfig.RootCAs = server.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+	t.Cleanup(transport.CloseIdleConnections)
+	return server, transport
+}
+
+func post(t *testing.T, transport *http.Transport, url string) (*http.Response, error) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodPost, url, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	resp, err := transport.RoundTrip(req)
+	if err == nil {
+		_ = resp.Body.Close()
+	}
+	return resp, err
+}
+
+func TestHTTP1IsSpokenWhereHTTP2IsOffered(t *testing.T) {
+	t.Parallel()
+	server, transport := secureServer(t, &tls.Config{})
+	resp, err := post(t, transport, server.URL)
+	if err != nil || resp.ProtoMajor != 1 || resp.TLS.Version < tls.VersionTLS12 {
+		t.Errorf("answer %+v, error %v", resp, err)
+	}
+}
+
+func TestTLSBelowVersion12IsRefused(t *testing.T) {
+	t.Parallel()
+	server, transport := secureServer(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) //nolint:gosec // the peer to refuse
+	if resp, err := post(t, transport, server.URL); err == nil {
+		t.Errorf("spoke TLS version %#x", resp.TLS.Version)
 	}
 }

@@ -1,6 +1,6 @@
 package handler
 
-// THE table: what an answer of Batch means. To change the meaning of an answer, change its row here and nothing else.
+// How an answer meets THE table, which is table.go.
 
 import (
 	"context"
@@ -10,7 +10,6 @@ import (
 	"fmt"
 	"io"
 	"net"
-	"net/http"
 	"slices"
 	"strings"
 
@@ -32,155 +31,119 @@ func final(o Outcome) verdict { return verdict{Outcome: o} }
 func again(o Outcome) verdict { return verdict{Outcome: o, retry: true} }
 func check(o Outcome) verdict { return verdict{Outcome: o, check: true} }
 
-// Row says what an answer means: a Batch error code, or an HTTP status where no listed code comes with it.
-type Row struct {
-	// Code is Batch's error code, compared without case; "" for a default by status.
-	Code string
-	// Status restricts the row to one HTTP status; 0 means any. Code decides before status does: 403 is both a refused token
-	// and a passing I/O error.
-	Status int
-	// FromMessage names a request parameter: the row holds only when the error's values blame it. See blames.
-	FromMessage bool
+// rule gives one kind of answer its verdict.
+type rule struct {
+	// code is Batch's error code, compared without case; "" fits any. Code decides before status does: 403 is both a refused
+	// token and a passing I/O error.
+	code string
+	// first and last bound the HTTP status; 0 and 0 fit any.
+	first, last int
+	// cause is in words what when tests; a nil when holds always.
+	cause string
+	when  func(error) bool
+	// why is one line for the person who asks.
+	why string
 	verdict
 }
 
-// Codes of the "Batch Status and Error Codes" page that can answer Terminate Task, and those seen in live traffic. Codes
-// of other operations are not listed: they take their status's default.
-var codeTable = slices.Concat(
-	// The wished end state is reached.
-	codes(final(AlreadyCompleted), "TaskCompleted", "TaskSucceeded"),
-	codes(final(AlreadyGone), "TaskNotFound", "JobNotFound"),
-	codes(final(JobEnding), "JobBeingDeleted", "JobBeingTerminated", "JobCompleted"),
-	// The request itself is at fault.
-	codes(final(Refused), "InvalidPropertyValue", "RequestUrlFailedToParse", "InvalidUri", "OutOfRangeInput", "InvalidInput",
-		"MultipleConditionHeadersNotSupported"),
-	blamed(final(Refused), "InvalidHeaderValue", "InvalidQueryParameterValue", "OutOfRangeQueryParameterValue"),
-	// The worker is at fault: every message would fail alike.
-	codes(final(WorkerMisconfigured), "InvalidHeaderValue", "InvalidQueryParameterValue", "OutOfRangeQueryParameterValue",
-		"MissingRequiredHeader", "UnsupportedHeader", "MissingRequiredQueryParameter", "UnsupportedQueryParameter",
-		"InvalidHttpVerb", "UnsupportedHttpVerb", "MissingContentLengthHeader", "UnsupportedRequestVersion",
-		"HostInformationNotPresent", "UnsupportedHttpVersion", "NotImplemented", "InvalidRestAPIForAccountSetting"),
-	codes(final(AuthFailed), "InvalidAuthenticationInfo", "AuthenticationFailed", "InsufficientAccountPermissions", "AuthorizationFailure"),
-	codes(final(AccountDisabled), "AccountIsDisabled"),
-	// A condition: 412 is the request's own; 304 answers reads only, so something other than Batch spoke.
-	[]Row{{Code: "ConditionNotMet", Status: http.StatusPreconditionFailed, verdict: final(ConditionNotMet)},
-		{Code: "ConditionNotMet", Status: http.StatusNotModified, verdict: final(WrongEndpoint)}},
-	// Passing.
-	codes(again(Unavailable), "IOError", "InternalError"),
-	codes(again(TimedOut), "OperationTimedOut"),
-	codes(again(Throttled), "ServerBusy", "TooManyRequests", "TooManyEnableAutoScaleRequests"),
-	// Neither: only reading the task tells.
-	codes(final(JobDisabled), "JobDisabled"),
-	codes(check(StateConflict), "TaskNotCompleted", "JobNotActive", "OperationInvalidForCurrentState",
-		"JobScheduleBeingTerminated", "JobScheduleBeingDeleted", "JobScheduleExists", "JobScheduleDisabled", "JobScheduleCompleted",
-		"PoolBeingDeleted", "PoolBeingResized", "PoolBeingCreated", "PoolExists",
-		"NodeBeingCreated", "NodeBeingStarted", "NodeBeingReimaged", "NodeBeingRebooted", "NodeStateUnusable", "NodeUserExists",
-		"NodeAlreadyInTargetSchedulingState"),
-	codes(check(StateConflict), "ResourceNotFound"),
-)
+// fits tells whether the rule is for a failure, which may have an answer.
+func (r rule) fits(err error) bool {
+	if r.when != nil && !r.when(err) {
+		return false
+	}
+	answer, ok := errors.AsType[*batchapi.Error](err)
+	return !ok || (r.code == "" || strings.EqualFold(r.code, answer.Code)) && (r.last == 0 || r.first <= answer.StatusCode && answer.StatusCode <= r.last)
+}
 
-// statusTable is the default where no code of codeTable matches.
-var statusTable = slices.Concat(
-	statuses(final(Refused), 400, 413, 414, 416, 422),
-	statuses(final(AuthFailed), 401, 403, 407),
-	statuses(final(WorkerMisconfigured), 405, 411, 501, 505),
-	statuses(check(StateConflict), 409),
-	statuses(final(AlreadyGone), 410),
-	statuses(final(ConditionNotMet), 412),
-	statuses(again(TimedOut), 408, 504),
-	statuses(again(Throttled), 429, 503),
-)
+// decide returns the first rule that fits, and the last one for what none fits.
+func decide(rules []rule, err error) rule {
+	i := slices.IndexFunc(rules, func(r rule) bool { return r.fits(err) })
+	if i < 0 {
+		i = len(rules) - 1
+	}
+	return rules[i]
+}
 
-// Table returns every row: the codes, then the defaults by status.
-func Table() []Row { return slices.Concat(codeTable, statusTable) }
-
-func codes(v verdict, codes ...string) []Row {
-	rows := make([]Row, len(codes))
+func codes(v verdict, why string, codes ...string) []rule {
+	rules := make([]rule, len(codes))
 	for i, c := range codes {
-		rows[i] = Row{Code: c, verdict: v}
+		rules[i] = rule{code: c, why: why, verdict: v}
 	}
-	return rows
+	return rules
 }
 
-func blamed(v verdict, blamedCodes ...string) []Row {
-	rows := codes(v, blamedCodes...)
-	for i := range rows {
-		rows[i].FromMessage = true
-	}
-	return rows
-}
-
-func statuses(v verdict, statuses ...int) []Row {
-	rows := make([]Row, len(statuses))
+func statuses(v verdict, why string, statuses ...int) []rule {
+	rules := make([]rule, len(statuses))
 	for i, s := range statuses {
-		rows[i] = Row{Status: s, verdict: v}
+		rules[i] = rule{first: s, last: s, why: why, verdict: v}
 	}
-	return rows
+	return rules
+}
+
+func within(first, last int, v verdict, why string) []rule {
+	return []rule{{first: first, last: last, why: why, verdict: v}}
+}
+
+func made(cause string, o Outcome, why string) []rule {
+	return []rule{{cause: cause, why: why, verdict: final(o)}}
+}
+
+// at narrows rules to one status.
+func at(status int, rules []rule) []rule {
+	for i := range rules {
+		rules[i].first, rules[i].last = status, status
+	}
+	return rules
+}
+
+// given narrows rules to what also holds.
+func given(cause string, when func(error) bool, rules []rule) []rule {
+	for i := range rules {
+		rules[i].cause, rules[i].when = cause, when
+	}
+	return rules
 }
 
 // classify says what a failed attempt means. An answer decides even when it arrived as the delivery ended. Without one,
 // the cause of ctx, which is the delivery's, tells a lost lock or a drain from a slow server.
 func classify(ctx context.Context, err error) verdict {
-	if answer, ok := errors.AsType[*batchapi.Error](err); ok {
-		return classifyAnswer(answer)
+	if _, ok := errors.AsType[*batchapi.Error](err); ok {
+		return decide(answerRules, err).verdict
 	}
 	if cause := context.Cause(ctx); cause != nil {
 		return classifyCause(cause)
 	}
-	return classifyTransport(err)
+	return decide(silenceRules, err).verdict
 }
 
-func classifyCause(cause error) verdict {
-	if errors.Is(cause, ErrLockLost) {
-		return final(LockLost)
-	}
-	return final(Draining)
+// answerRules decide on the code first and the status second.
+var answerRules = slices.Concat(codeRules, statusRules)
+
+func classifyCause(cause error) verdict { return decide(endRules, cause).verdict }
+
+// batchSpoke tells whether an answer is Batch's own, not that of a proxy.
+func batchSpoke(err error) bool {
+	answer, ok := errors.AsType[*batchapi.Error](err)
+	return ok && answer.Code != ""
 }
 
-// classifyAnswer decides on the code first and the status second.
-func classifyAnswer(e *batchapi.Error) verdict {
-	for _, r := range codeTable {
-		if strings.EqualFold(r.Code, e.Code) && (r.Status == 0 || r.Status == e.StatusCode) && (!r.FromMessage || blames(e)) {
-			return r.verdict
-		}
-	}
-	v := classifyStatus(e)
-	if e.Code == "" && !v.retry && cutOff(e.Err) {
-		// The code that decides may have been in the part that did not arrive.
-		return again(Network)
-	}
-	return v
-}
-
-// classifyStatus is the default where no code decides.
-func classifyStatus(e *batchapi.Error) verdict {
-	for _, r := range statusTable {
-		if r.Status == e.StatusCode {
-			return r.verdict
-		}
-	}
-	switch {
-	case e.StatusCode == http.StatusNotFound && e.Code != "":
-		return check(StateConflict)
-	case e.StatusCode >= 500:
-		return again(Unavailable)
-	case e.StatusCode >= 400 && e.StatusCode != http.StatusNotFound:
-		return final(Refused)
-	}
-	// 1xx, 3xx, and 404 without a Batch error: a proxy, a gateway or another service answered.
-	return final(WrongEndpoint)
-}
-
-// cutOff tells whether reading an answer's body ended in a failure of the connection.
+// cutOff tells whether the connection failed inside an answer's body, before its code.
 func cutOff(err error) bool {
+	if batchSpoke(err) {
+		return false
+	}
 	_, network := errors.AsType[net.Error](err)
 	return network || errors.Is(err, io.ErrUnexpectedEOF)
 }
 
-// blames tells whether the error blames a header or query parameter whose value came from the message.
-func blames(e *batchapi.Error) bool {
+// blamesMessage tells whether an answer blames a header or query parameter whose value came from the message.
+func blamesMessage(err error) bool {
+	answer, ok := errors.AsType[*batchapi.Error](err)
+	if !ok {
+		return false
+	}
 	fromMessage := []string{"If-Match", "If-None-Match", "If-Modified-Since", "If-Unmodified-Since", "client-request-id", "timeOut"}
-	for _, v := range e.Values {
+	for _, v := range answer.Values {
 		if strings.EqualFold(v.Key, "HeaderName") || strings.EqualFold(v.Key, "QueryParameterName") {
 			return slices.ContainsFunc(fromMessage, func(name string) bool { return strings.EqualFold(name, v.Value) })
 		}
@@ -188,28 +151,33 @@ func blames(e *batchapi.Error) bool {
 	return false
 }
 
-// classifyTransport decides where no answer came.
-func classifyTransport(err error) verdict {
-	if credential, ok := errors.AsType[*batchapi.CredentialError](err); ok {
-		if credential.Temporary() {
-			return again(Unavailable)
-		}
-		return final(AuthFailed)
-	}
-	if _, ok := errors.AsType[*batchapi.ArgumentError](err); ok {
-		return final(InvalidMessage)
-	}
-	if untrusted(err) {
-		return final(WrongEndpoint)
-	}
-	if dns, ok := errors.AsType[*net.DNSError](err); ok && dns.IsNotFound {
-		// A misspelt account looks like a resolver's hiccup, so it is tried again before everything pauses.
-		return again(WrongEndpoint)
-	}
-	if timeout, ok := errors.AsType[net.Error](err); ok && timeout.Timeout() || errors.Is(err, context.DeadlineExceeded) {
-		return again(TimedOut)
-	}
-	return again(Network)
+func is(target error) func(error) bool {
+	return func(err error) bool { return errors.Is(err, target) }
+}
+
+func noToken(err error) bool {
+	_, ok := errors.AsType[*batchapi.CredentialError](err)
+	return ok
+}
+
+func noTokenNow(err error) bool {
+	credential, ok := errors.AsType[*batchapi.CredentialError](err)
+	return ok && credential.Temporary()
+}
+
+func argument(err error) bool {
+	_, ok := errors.AsType[*batchapi.ArgumentError](err)
+	return ok
+}
+
+func unknownHost(err error) bool {
+	dns, ok := errors.AsType[*net.DNSError](err)
+	return ok && dns.IsNotFound
+}
+
+func timeout(err error) bool {
+	failure, ok := errors.AsType[net.Error](err)
+	return ok && failure.Timeout() || errors.Is(err, context.DeadlineExceeded)
 }
 
 // untrusted tells whether the peer could not prove that it is the account.

@@ -133,7 +133,7 @@ func TestEveryRowOfTheTableIsDocumented(t *testing.T) {
 		if row.Code != "" && !known[row.Code] {
 			t.Errorf("%s is in the table and not documented", row.Code)
 		}
-		key := Row{Code: row.Code, Status: row.Status, FromMessage: row.FromMessage}
+		key := Row{Code: row.Code, Status: row.Status, Cause: row.Cause}
 		if seen[key] {
 			t.Errorf("%+v is in the table twice", key)
 		}

@@ -4,12 +4,14 @@
 // The steps are decode → validate → terminate with retry → classify, and each has a file:
 //
 //	message.go     Message: what policy may know of a delivery, free of SDK types
-//	request.go     Request: the strict message contract, field by field
+//	request.go     Request: the strict message contract, field by field; schema.go has it as JSON Schema
 //	cloudevents.go CloudEvents 1.0 envelopes around a request
 //	identity.go    the client-request-id that every attempt for one request carries
 //	retry.go       attempts inside one delivery: backoff, budget, Retry-After
 //	attempt.go     one attempt: terminate, the check read, the stale-message guard
-//	classify.go    THE table: (status, code, cause) → outcome
+//	table.go       THE table: (code, status, cause) → outcome, and why
+//	classify.go    which row of it a failed attempt meets
+//	rows.go        the table as [Table] lists it for people
 //	outcome.go     the closed set of outcomes and what each decides
 //	redelivery.go  the schedule of later deliveries, and when to give up
 //

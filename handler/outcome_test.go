@@ -63,8 +63,8 @@ var ofTheWorker = []Outcome{DuplicateDelivery, CrashSuspect, Panic}
 func TestEveryOutcomeIsReachable(t *testing.T) {
 	t.Parallel()
 	reached := map[Outcome]bool{}
-	for _, row := range Table() {
-		reached[row.Outcome] = true
+	for _, r := range slices.Concat(answerRules, silenceRules, endRules) {
+		reached[r.Outcome] = true
 	}
 	for _, tt := range withoutAnswer {
 		reached[tt.want.Outcome] = true

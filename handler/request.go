@@ -3,9 +3,11 @@ package handler
 import (
 	"fmt"
 	"maps"
+	"math/big"
 	"net/http"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
@@ -24,7 +26,7 @@ const (
 	maxTimeOut = 30
 )
 
-// Request is a decoded and valid terminate request. README's message table describes the fields.
+// Request is a decoded and valid terminate request. README's message table describes the fields, schema.json the contract.
 type Request struct {
 	JobID, TaskID string
 	// Endpoint is the canonical endpoint of the account to call, from the allow-list.
@@ -71,8 +73,12 @@ var (
 	jobIDGrammar  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}(:job-[1-9][0-9]{0,9})?$`)
 	taskIDGrammar = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	guidGrammar   = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
-	// dateGrammar is that of RFC 3339 §5.6, where time.Parse would also take a comma, or an hour of one digit.
-	dateGrammar = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]\d\d:\d\d)$`)
+	// time.Parse would also take a comma, an hour of one digit, names in any case and zones of a day and more. Year 0001 is
+	// what an unset date becomes in many a language; GMT, in which dates are sent on, must neither go back to it nor leave the
+	// four digits of RFC 7231.
+	rfc3339Grammar = regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?(Z|[+-]([01]\d|2[0-3]):[0-5]\d)$`)
+	rfc7231Grammar = regexp.MustCompile(`^[A-Z][a-z]{2}, \d\d [A-Z][a-z]{2} \d{4} \d\d:\d\d:\d\d GMT$`)
+	noSuchYear     = regexp.MustCompile(`^000[01]-|^0002-.*\+|^9999-.*-[\d:]+$| 000[01] `)
 )
 
 // DecodeRequest reads one request object. It refuses unknown and repeated members, wrong types, null, wrong-case names,
@@ -170,12 +176,20 @@ func date(at func(*Request) *time.Time, parse func(string) (time.Time, error)) f
 	}
 }
 
+// timeOut takes every spelling of a whole number: 5.0 and 5e0 are what some languages write for 5, and to JSON Schema they
+// are integers.
 func timeOut(r *Request, v jsontext.Value) error {
-	var n int32
-	if err := json.Unmarshal(v, &n); err != nil || n < 1 || n > maxTimeOut {
-		return fmt.Errorf("want a whole number from 1 to %d (seconds), got %s", maxTimeOut, clip(v.String(), 20))
+	text := v.String()
+	// The float decides on the size first, so that 1e999999999 is never computed, and the ratio on being whole to the last digit.
+	f, err := strconv.ParseFloat(text, 64)
+	var n *big.Rat
+	if err == nil && f >= 1 && f <= maxTimeOut {
+		n, _ = new(big.Rat).SetString(text)
 	}
-	r.TimeOut = time.Duration(n) * time.Second
+	if n == nil || !n.IsInt() {
+		return fmt.Errorf("want a whole number from 1 to %d (seconds), got %s", maxTimeOut, clip(text, 20))
+	}
+	r.TimeOut = time.Duration(n.Num().Int64()) * time.Second
 	return nil
 }
 
@@ -213,8 +227,7 @@ func atMost(n int) func(string) error {
 
 func rfc3339(s string) (time.Time, error) {
 	t, err := time.Parse(time.RFC3339Nano, s)
-	// In GMT the year must keep the four digits that RFC 7231 has room for; the zero time means an absent member.
-	if year := t.UTC().Year(); err != nil || !dateGrammar.MatchString(s) || t.IsZero() || year < 1 || year > 9999 {
+	if err != nil || !rfc3339Grammar.MatchString(s) || noSuchYear.MatchString(s) {
 		return t, fmt.Errorf("want an RFC 3339 date such as 2026-01-31T17:00:00Z, got %s", quoted(s))
 	}
 	return t.UTC(), nil
@@ -226,7 +239,7 @@ func anyDate(s string) (time.Time, error) {
 	}
 	// Only the preferred form of RFC 7231 §7.1.1.1; http.ParseTime would also take the two obsolete ones.
 	t, err := time.Parse(http.TimeFormat, s)
-	if err != nil || t.IsZero() {
+	if err != nil || !rfc7231Grammar.MatchString(s) || noSuchYear.MatchString(s) {
 		return t, fmt.Errorf("want an RFC 3339 or RFC 7231 date, got %s", quoted(s))
 	}
 	return t.UTC(), nil

@@ -38,7 +38,7 @@ type client struct {
 	*connection
 	// canSend is set while warming, before anyone else sees the client.
 	canSend bool
-	born    time.Time
+	born    time.Time // when others could first use it, zero before; written before they can
 
 	ctx    context.Context // ends with the client; its cause is the failure
 	cancel context.CancelCauseFunc
@@ -51,7 +51,7 @@ type client struct {
 
 func newClient(c *connection) *client {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &client{connection: c, born: time.Now(), ctx: ctx, cancel: cancel, idle: make(chan struct{})}
+	return &client{connection: c, ctx: ctx, cancel: cancel, idle: make(chan struct{})}
 }
 
 // fail ends the client; only the first failure counts.

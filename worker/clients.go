@@ -97,12 +97,16 @@ func (s *clients) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
-		if c != nil && time.Since(c.born) > settledIn {
+		if c != nil && !c.born.IsZero() && time.Since(c.born) > settledIn {
 			delay = 0
 		}
-		delay = nextReconnect(delay, err)
-		s.note(c, err, delay)
-		sleep(ctx, jitter(delay))
+		delay = min(max(2*delay, firstReconnect), lastReconnect)
+		wait := jitter(delay)
+		if throttled(err) {
+			wait = max(wait, throttledReconnect)
+		}
+		s.note(c, err, wait)
+		sleep(ctx, wait)
 	}
 }
 
@@ -126,7 +130,7 @@ func (s *clients) open(ctx context.Context) (*client, error) {
 	switch {
 	case err == nil:
 		c.canSend = true
-	case !unauthorized(err):
+	case !refusesSend(err):
 		c.fail("connect", err)
 		return c, err
 	}
@@ -136,11 +140,12 @@ func (s *clients) open(ctx context.Context) (*client, error) {
 func (s *clients) publish(c *client) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	c.born = time.Now()
 	s.current, s.lastErr = c, nil
 	close(s.arrived)
 	s.log.Info("receiving", zap.Bool("can_schedule_copies", c.canSend))
 	if !c.canSend {
-		s.log.Warn("no right to send to the queue: a request that has to come back later is abandoned, which raises its delivery count; grant the role Azure Service Bus Data Sender")
+		s.log.Warn("no right to send to the queue, or it is closed to senders: a request that has to come back later is abandoned, which raises its delivery count; grant the role Azure Service Bus Data Sender")
 	}
 }
 
@@ -180,7 +185,7 @@ func (s *clients) retire(c *client) {
 }
 
 // note tells people and counters why there is no client now.
-func (s *clients) note(c *client, err error, delay time.Duration) {
+func (s *clients) note(c *client, err error, wait time.Duration) {
 	label := "connect"
 	if c != nil {
 		c.mu.Lock()
@@ -191,7 +196,7 @@ func (s *clients) note(c *client, err error, delay time.Duration) {
 	s.lastErr = err
 	s.mu.Unlock()
 	s.metrics.ClientReplaced(label)
-	s.log.Warn("connection to Service Bus failed; trying again", zap.String("during", label), zap.Duration("in", delay), zap.String("hint", hint(err)), zap.Error(err))
+	s.log.Warn("connection to Service Bus failed; trying again", zap.String("during", label), zap.Duration("in", wait), zap.String("hint", hint(err)), zap.Error(err))
 }
 
 // hint says what to look at, for the failures that people cause.
@@ -205,15 +210,6 @@ func hint(err error) string {
 		return "Service Bus is throttling this namespace"
 	}
 	return "check the host name, port 5671 (5672 for an emulator) and the network"
-}
-
-// nextReconnect doubles the wait, and keeps the two seconds that the service asks for after throttling.
-func nextReconnect(delay time.Duration, err error) time.Duration {
-	delay = min(max(2*delay, firstReconnect), lastReconnect)
-	if throttled(err) {
-		delay = max(delay, throttledReconnect)
-	}
-	return delay
 }
 
 // jitter spreads a wait over its upper half, so that replicas do not return as one.

@@ -14,8 +14,8 @@ import (
 const (
 	// exitReserve is kept for the process to end before the platform kills it (promise P8).
 	exitReserve = 2 * time.Second
-	// farewellReserve is for closing the Service Bus client.
-	farewellReserve = time.Second
+	// farewellReserve is for the last settlements to be cut short, and for closing the Service Bus client.
+	farewellReserve = guardMargin + 500*time.Millisecond
 	// settleReserve is for stragglers to be handed back, which takes two round trips to the broker.
 	settleReserve = 3 * time.Second
 )
@@ -29,22 +29,32 @@ type Report struct {
 	Took time.Duration
 }
 
-// tally counts the deliveries that end during a drain.
+// tally counts the deliveries under way, and how those end that do so during a drain.
 type tally struct {
 	mu       sync.Mutex
-	draining bool
-	report   Report
+	open     int    // under way, under mu
+	draining bool   // under mu
+	report   Report // under mu
 }
 
-func (t *tally) begin() {
+func (t *tally) start() {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.open++
+}
+
+// begin returns how many deliveries are under way as the drain begins.
+func (t *tally) begin() int {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.draining = true
+	return t.open
 }
 
 func (t *tally) count(r handler.Result, s settlement) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.open--
 	switch {
 	case !t.draining:
 	case s.result != "ok" && s.result != "unconfirmed":
@@ -56,24 +66,30 @@ func (t *tally) count(r handler.Result, s settlement) {
 	}
 }
 
+// result counts what is still under way as left.
 func (t *tally) result() Report {
 	t.mu.Lock()
 	defer t.mu.Unlock()
-	return t.report
+	r := t.report
+	r.Left += t.open
+	return r
 }
 
 // drain ends the worker after its intake has ended: what is in flight finishes, its locks still renewed; stragglers are
 // interrupted and handed back at once; then the client closes. Each step is bounded, the whole by the grace period.
-func (w *Worker) drain(begun time.Time, closeClients func()) Report {
-	deadline := begun.Add(w.config.Grace - exitReserve - farewellReserve)
+// endClients ends what clients waits for.
+func (w *Worker) drain(begun time.Time, endClients func(), clients *sync.WaitGroup) Report {
+	end := begun.Add(w.config.Grace - exitReserve)
+	deadline := end.Add(-farewellReserve)
 	if !waitUntil(&w.deliveries, deadline.Add(-settleReserve)) {
 		w.interrupt(handler.ErrDraining)
 		waitUntil(&w.deliveries, deadline)
+		w.giveUp()
 	}
-	left := int(w.active.Load())
-	closeClients()
+	endClients()
+	waitUntil(clients, end)
+	waitUntil(&w.deliveries, end) // those given up are still recorded
 	report := w.drained.result()
-	report.Left += left
 	report.Took = time.Since(begun)
 	w.metrics.Drained(report.Finished, report.HandedBack, report.Left)
 	w.log.Info("drained", zap.Int("finished", report.Finished), zap.Int("handed_back", report.HandedBack),

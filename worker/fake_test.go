@@ -5,22 +5,13 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
-	"fmt"
 	"slices"
-	"strconv"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
-	"github.com/Azure/go-amqp"
-	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zaptest/observer"
-
-	"batchterminator/handler"
-	"batchterminator/metrics"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -31,8 +22,11 @@ const account = "https://contoso.westeurope.batch.azure.com"
 // test is about the worker alone; the real SDK and the embedded broker come in the stack tests.
 type scripted struct {
 	lockFor time.Duration
-	// before, when set, runs before an operation ("receive", "renew", "complete", "abandon", "dead-letter", "send", "open");
-	// an error is the answer, errDone an answer without effect.
+	skew    time.Duration // the broker's clock less ours
+	silent  bool          // locks come without the time they end
+	close   func(context.Context) error
+	// before, when set, runs before an operation ("dial", "probe", "open", "receive", "renew", "complete", "abandon", "dead-letter
+	// <reason>", "send"); an error is the answer, errDone an answer without effect, errUnanswered (of a send) an effect without an answer.
 	before func(ctx context.Context, op string, m *azservicebus.ReceivedMessage) error
 
 	mu        sync.Mutex
@@ -49,7 +43,7 @@ type scripted struct {
 }
 
 func newScripted(messages ...*azservicebus.ReceivedMessage) *scripted {
-	s := &scripted{lockFor: time.Minute, locked: map[[16]byte]*azservicebus.ReceivedMessage{}, until: map[[16]byte]time.Time{}, arrived: make(chan struct{}, 1)}
+	s := &scripted{lockFor: time.Minute, close: func(context.Context) error { return nil }, locked: map[[16]byte]*azservicebus.ReceivedMessage{}, until: map[[16]byte]time.Time{}, arrived: make(chan struct{}, 1)}
 	s.add(messages...)
 	return s
 }
@@ -68,7 +62,7 @@ func (s *scripted) connect() (*connection, error) {
 	s.mu.Lock()
 	s.connects++
 	s.mu.Unlock()
-	return &connection{receiver: s, sender: s, close: func(context.Context) error { return nil }}, nil
+	return &connection{receiver: s, sender: s, close: s.close}, s.hook(context.Background(), "dial", nil)
 }
 
 func (s *scripted) hook(ctx context.Context, op string, m *azservicebus.ReceivedMessage) error {
@@ -112,7 +106,7 @@ func (s *scripted) take(n int) []*azservicebus.ReceivedMessage {
 		m.DeliveryCount++
 		binary.BigEndian.PutUint64(copied.LockToken[8:], s.tokens)
 		until := time.Now().Add(s.lockFor)
-		copied.LockedUntil = &until
+		copied.LockedUntil = s.told(until)
 		s.locked[copied.LockToken], s.until[copied.LockToken] = m, until
 		got[i] = &copied
 	}
@@ -121,7 +115,10 @@ func (s *scripted) take(n int) []*azservicebus.ReceivedMessage {
 	return got
 }
 
-var errDone = errors.New("answered without effect")
+var (
+	errDone       = errors.New("answered without effect")
+	errUnanswered = errors.New("done, but the answer was lost")
+)
 
 func lostLock() error { return &azservicebus.Error{Code: azservicebus.CodeLockLost} }
 
@@ -169,8 +166,17 @@ func (s *scripted) RenewMessageLock(ctx context.Context, m *azservicebus.Receive
 		return lostLock()
 	}
 	until := time.Now().Add(s.lockFor)
-	s.until[m.LockToken], m.LockedUntil = until, &until
+	s.until[m.LockToken], m.LockedUntil = until, s.told(until)
 	return nil
+}
+
+// told is a time as the broker tells it.
+func (s *scripted) told(t time.Time) *time.Time {
+	if s.silent {
+		return nil
+	}
+	t = t.Add(s.skew)
+	return &t
 }
 
 func (s *scripted) NewMessageBatch(ctx context.Context, _ *azservicebus.MessageBatchOptions) (*azservicebus.MessageBatch, error) {
@@ -178,14 +184,15 @@ func (s *scripted) NewMessageBatch(ctx context.Context, _ *azservicebus.MessageB
 }
 
 func (s *scripted) SendAMQPAnnotatedMessage(ctx context.Context, m *azservicebus.AMQPAnnotatedMessage, _ *azservicebus.SendAMQPAnnotatedMessageOptions) error {
-	if err := s.hook(ctx, "send", nil); err != nil {
+	err := s.hook(ctx, "send", nil)
+	if err != nil && !errors.Is(err, errUnanswered) {
 		return err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.sent = append(s.sent, m)
 	s.log = append(s.log, "copy "+m.ApplicationProperties[propRequestID].(string))
-	return nil
+	return err
 }
 
 // operations returns what changed the queue so far, in order.
@@ -213,77 +220,3 @@ func (s *scripted) copies() []*azservicebus.AMQPAnnotatedMessage {
 	defer s.mu.Unlock()
 	return slices.Clone(s.sent)
 }
-
-// message returns a request message as a queue would hold it.
-func message(id string, sequence int64) *azservicebus.ReceivedMessage {
-	enqueued := time.Now()
-	return &azservicebus.ReceivedMessage{MessageID: id, SequenceNumber: &sequence, EnqueuedTime: &enqueued, Body: []byte(`{"jobId":"j","taskId":"` + id + `"}`)}
-}
-
-func messages(n int) []*azservicebus.ReceivedMessage {
-	all := make([]*azservicebus.ReceivedMessage, n)
-	for i := range all {
-		all[i] = message("m"+strconv.Itoa(i), int64(i+1))
-	}
-	return all
-}
-
-// decisions is a Handler made of a function.
-type decisions func(ctx context.Context, m handler.Message) handler.Result
-
-func (f decisions) Handle(ctx context.Context, m handler.Message) handler.Result { return f(ctx, m) }
-
-func always(o handler.Outcome) decisions {
-	return func(context.Context, handler.Message) handler.Result {
-		return handler.Result{Outcome: o, Attempts: 1, Request: handler.Request{Endpoint: account}}
-	}
-}
-
-// rig runs a worker over a scripted queue inside the caller's bubble.
-type rig struct {
-	*Worker
-	queue    *scripted
-	logs     *observer.ObservedLogs
-	registry *prometheus.Registry
-	stop     context.CancelFunc
-	report   chan Report
-}
-
-func run(t *testing.T, queue *scripted, h Handler, adjust ...func(*Config)) *rig {
-	t.Helper()
-	core, logs := observer.New(zap.DebugLevel)
-	registry := prometheus.NewRegistry()
-	m := metrics.New(registry, "test", []string{account})
-	config := Defaults()
-	config.Handler, config.Metrics, config.Log = h, m, zap.New(core)
-	config.Concurrency, config.ReadyBuffer = 4, 0
-	for _, change := range adjust {
-		change(&config)
-	}
-	if config.Gates == nil {
-		config.Gates = NewGates([]string{account}, 0, m, config.Log)
-	}
-	r := &rig{Worker: assemble(config, queue.connect), queue: queue, logs: logs, registry: registry, report: make(chan Report, 1)}
-	ctx, cancel := context.WithCancel(context.Background())
-	r.stop = cancel
-	go func() { r.report <- r.Run(ctx) }()
-	t.Cleanup(cancel)
-	return r
-}
-
-// end stops the worker and returns its report.
-func (r *rig) end() Report {
-	r.stop()
-	return <-r.report
-}
-
-// outcomes returns the outcome of each delivery that was logged, in order.
-func (r *rig) outcomes() []string {
-	var all []string
-	for _, entry := range r.logs.FilterMessage("delivery").All() {
-		all = append(all, fmt.Sprint(entry.ContextMap()["outcome"]))
-	}
-	return all
-}
-
-func denied() error { return &amqp.Error{Condition: amqp.ErrCondUnauthorizedAccess} }

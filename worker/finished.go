@@ -1,61 +1,49 @@
 package worker
 
 import (
-	"container/list"
 	"sync"
 
 	"batchterminator/handler"
 )
 
-// rememberAtMost bounds the memory of finished deliveries. Only those whose settlement is not confirmed stay in it, and
-// they stay for a lock's time or so.
-const rememberAtMost = 16 << 10
-
 // finished remembers what deliveries came to until their settlement is confirmed. The broker may have lost a settlement,
-// or only its answer; the redelivery is then settled again without a second call.
+// or only its answer; the redelivery is then settled again without a second call. Only what is not confirmed stays in it,
+// for a lock's time or so.
 type finished struct {
-	mu    sync.Mutex
-	at    map[finishedKey]*list.Element // of remembered, under mu
-	order *list.List                    // oldest first, under mu
+	mu      sync.Mutex
+	results memory[place, handler.Result] // under mu
 }
 
-// finishedKey names a message in its queue: message ids alone are the sender's and may repeat.
-type finishedKey struct {
-	sequence int64
-	id       string
+// place names a message in its queue: message ids alone are the sender's and may repeat, and sequence numbers start again
+// in a queue that is made anew.
+type place struct {
+	sequence, enqueued int64
+	id                 string
 }
 
-type remembered struct {
-	key    finishedKey
-	result handler.Result
-}
+func newFinished() *finished { return &finished{results: newMemory[place, handler.Result]()} }
 
-func newFinished() *finished {
-	return &finished{at: map[finishedKey]*list.Element{}, order: list.New()}
+// place returns false for a message that cannot be told from another.
+func (d *delivery) place() (place, bool) {
+	if d.msg.SequenceNumber == nil || d.msg.EnqueuedTime == nil {
+		return place{}, false
+	}
+	return place{*d.msg.SequenceNumber, d.msg.EnqueuedTime.UnixNano(), d.msg.MessageID}, true
 }
-
-func keyOf(d *delivery) finishedKey { return finishedKey{d.sequence(), d.msg.MessageID} }
 
 func (f *finished) remember(d *delivery, r handler.Result) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	key := keyOf(d)
-	if e, ok := f.at[key]; ok {
-		e.Value = remembered{key, r}
-		return
-	}
-	f.at[key] = f.order.PushBack(remembered{key, r})
-	if f.order.Len() > rememberAtMost {
-		delete(f.at, f.order.Remove(f.order.Front()).(remembered).key)
+	if p, ok := d.place(); ok {
+		f.results.put(p, r)
 	}
 }
 
 func (f *finished) forget(d *delivery) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if e, ok := f.at[keyOf(d)]; ok {
-		delete(f.at, f.order.Remove(e).(remembered).key)
-	}
+	p, _ := d.place()
+	f.results.remove(p)
 }
 
 // recall returns what an earlier delivery of this message came to. A request that was to be completed, or whose copy is
@@ -63,11 +51,11 @@ func (f *finished) forget(d *delivery) {
 func (f *finished) recall(d *delivery) (handler.Result, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	e, ok := f.at[keyOf(d)]
+	p, _ := d.place()
+	r, ok := f.results.get(p)
 	if !ok {
 		return handler.Result{}, false
 	}
-	r := e.Value.(remembered).result
 	r.Attempts = 0
 	if r.Outcome.Decision() != handler.DeadLetter {
 		r.Detail = "an earlier delivery ended as " + r.Outcome.String()

@@ -105,6 +105,9 @@ func (g *Gates) Admit(ctx context.Context, endpoint string) (handler.Outcome, ti
 	if g.gates[endpoint].limiter.Wait(ctx) != nil {
 		return handler.Draining, 0, false // the delivery's context ended; its cause decides
 	}
+	if c, wait, paused := g.paused(endpoint); paused {
+		return refusals[c], wait, false // it closed during the wait
+	}
 	return 0, 0, true
 }
 
@@ -124,6 +127,15 @@ func (g *Gates) pass(endpoint string) (cause, time.Duration, bool) {
 	gt.probeEnds = now.Add(probeLimit)
 	g.metrics.Gate(endpoint, c.String(), gateProbing)
 	return 0, 0, true
+}
+
+// paused tells whether the gate is closed and not yet due for a probe.
+func (g *Gates) paused(endpoint string) (cause, time.Duration, bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	c, until, shut := g.gates[endpoint].shut()
+	wait := time.Until(until)
+	return c, wait, shut && wait > 0
 }
 
 // shut returns the cause that keeps the gate closed longest.
@@ -236,7 +248,7 @@ func (g *Gates) intake() (limit int, wait time.Duration) {
 	return 0, next.Sub(now)
 }
 
-// Closing returns a channel that is closed when the next gate closes.
+// whenClosing returns a channel that is closed when the next gate closes.
 func (g *Gates) whenClosing() <-chan struct{} {
 	g.mu.Lock()
 	defer g.mu.Unlock()

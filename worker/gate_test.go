@@ -196,3 +196,34 @@ func TestGateAlwaysFindsItsWayBack(t *testing.T) {
 		})
 	})
 }
+
+// A call that waited for its turn under --rate meets the gate as it is then, not as it was.
+func TestCallThatWaitedForTheRateMeetsTheGateAsItIs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGates([]string{account}, 1, metrics.New(prometheus.NewRegistry(), "test", []string{account}), zap.NewNop())
+		admitted(g, account)
+		time.AfterFunc(time.Second/2, func() { g.Observe(account, handler.Throttled, time.Minute) })
+		o, wait, ok := g.Admit(t.Context(), account)
+		if ok || o != handler.Throttled || wait != time.Minute-time.Second/2 {
+			t.Errorf("admitted %v as %v, wait %v; want it refused until the minute is over", ok, o, wait)
+		}
+		time.Sleep(wait)
+		if !admitted(g, account) || admitted(g, account) {
+			t.Error("want one probe after the pause")
+		}
+	})
+}
+
+func TestCallThatIsInterruptedWhileItWaitsForTheRateIsNotMade(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		g := NewGates([]string{account}, 0.01, metrics.New(prometheus.NewRegistry(), "test", []string{account}), zap.NewNop())
+		admitted(g, account)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if _, _, ok := g.Admit(ctx, account); ok {
+			t.Error("admitted")
+		}
+	})
+}

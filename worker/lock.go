@@ -17,8 +17,10 @@ const (
 	renewLimit = 5 * time.Second
 	// renewAgain is the wait after a renewal that failed for another reason than a lost lock.
 	renewAgain = time.Second
-	// shortestLock is assumed of a lock that has just been granted when the clocks disagree: Service Bus grants no less.
+	// Service Bus grants no less than shortestLock and no more than longestLock. A lock that has just been granted and seems
+	// to end outside of that tells of two clocks that disagree.
 	shortestLock = 5 * time.Second
+	longestLock  = 5 * time.Minute
 )
 
 // lock keeps the lock of one message while its work is under way. It costs a timer, no goroutine, until a renewal is due,
@@ -26,12 +28,13 @@ const (
 type lock struct {
 	worker   *Worker
 	delivery *delivery
+	work     context.Context         // of the delivery; renewals end with it
 	cancel   context.CancelCauseFunc // ends the work
 	deadline time.Time               // no renewal after it
 
 	mu      sync.Mutex
 	timer   *time.Timer    // the next renewal, under mu
-	expires time.Time      // as the broker last said, under mu
+	expires time.Time      // as granted last, under mu
 	stopped bool           // under mu
 	renewal sync.WaitGroup // the renewal under way
 }
@@ -40,15 +43,21 @@ type lock struct {
 // caller calls stop when the work has its outcome.
 func (w *Worker) hold(ctx context.Context, d *delivery) (context.Context, *lock) {
 	ctx, cancel := context.WithCancelCause(ctx)
-	l := &lock{worker: w, delivery: d, cancel: cancel, deadline: time.Now().Add(w.config.MaxLock)}
-	l.expires = time.Now().Add(shortestLock)
-	if until := d.msg.LockedUntil; until != nil && until.After(l.expires) {
-		l.expires = *until
-	}
+	l := &lock{worker: w, delivery: d, work: ctx, cancel: cancel, deadline: time.Now().Add(w.config.MaxLock), expires: granted(d.msg.LockedUntil)}
 	l.mu.Lock() // the timer may fire before it is assigned
 	defer l.mu.Unlock()
 	l.timer = time.AfterFunc(l.due(), l.renew)
 	return ctx, l
+}
+
+// granted returns when a lock ends that the broker has just granted, on this machine's monotonic clock: from here on, a
+// clock that is set does not matter.
+func granted(until *time.Time) time.Time {
+	left := shortestLock
+	if until != nil {
+		left = min(max(time.Until(*until), shortestLock), longestLock)
+	}
+	return time.Now().Add(left)
 }
 
 // due is when to renew next: at 50 to 60 % of what remains, so that messages received together do not renew together.
@@ -66,10 +75,12 @@ func (l *lock) renew() {
 		return
 	}
 	l.renewal.Add(1)
+	// Past the expiry the message may be someone else's: an answer that is late by then comes too late for the work.
+	limit := min(renewLimit, time.Until(l.expires))
 	l.mu.Unlock()
 	defer l.renewal.Done()
 
-	expires, err := l.ask()
+	expires, err := l.ask(limit)
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	now := time.Now()
@@ -98,22 +109,22 @@ func (l *lock) renew() {
 }
 
 // ask makes the SDK call on a copy: the SDK writes the new expiry into the message that it is given.
-func (l *lock) ask() (time.Time, error) {
+func (l *lock) ask(limit time.Duration) (time.Time, error) {
 	w := l.worker
-	ctx, cancel := context.WithTimeout(context.Background(), renewLimit)
+	ctx, cancel := context.WithTimeout(l.work, limit)
 	defer cancel()
 	c, err := w.clients.get(ctx)
 	if err != nil {
 		return time.Time{}, err
 	}
 	m := &azservicebus.ReceivedMessage{LockToken: l.delivery.msg.LockToken}
-	_, err = do(ctx, c, renewLimit, func(ctx context.Context) (struct{}, error) {
+	_, err = do(ctx, c, limit, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, c.receiver.RenewMessageLock(ctx, m, nil)
 	})
-	if err != nil || m.LockedUntil == nil {
+	if err != nil {
 		return time.Time{}, err
 	}
-	return *m.LockedUntil, nil
+	return granted(m.LockedUntil), nil
 }
 
 // lose is called with mu held.
@@ -124,14 +135,15 @@ func (l *lock) lose(why string) {
 	l.cancel(handler.ErrLockLost)
 }
 
-// stop ends renewing, before settling starts, and returns what is left of the lock.
+// stop ends renewing, before settling starts, and returns what is left of the lock. A renewal under way is cut short: the
+// settlement does not wait for its answer.
 func (l *lock) stop() time.Duration {
 	l.mu.Lock()
 	l.stopped = true
 	l.timer.Stop()
 	left := time.Until(l.expires)
 	l.mu.Unlock()
-	l.renewal.Wait()
 	l.cancel(nil)
+	l.renewal.Wait()
 	return left
 }

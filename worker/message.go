@@ -30,6 +30,7 @@ type delivery struct {
 	message  handler.Message
 	received time.Time
 	size     int
+	lockLost bool // while the work was under way, and counted then
 }
 
 func newDelivery(c *client, m *azservicebus.ReceivedMessage) *delivery {
@@ -93,7 +94,8 @@ func identity(m *azservicebus.ReceivedMessage) string {
 
 func firstEnqueued(m *azservicebus.ReceivedMessage) time.Time {
 	if s, ok := m.ApplicationProperties[propFirstEnqueued].(string); ok {
-		if t, err := time.Parse(time.RFC3339Nano, s); err == nil {
+		// Anyone can write there; a time after the message's own would keep the request from ever being too old.
+		if t, err := time.Parse(time.RFC3339Nano, s); err == nil && (m.EnqueuedTime == nil || t.Before(*m.EnqueuedTime)) {
 			return t
 		}
 	}
@@ -110,6 +112,14 @@ func count(m *azservicebus.ReceivedMessage, property string) int {
 		return 0
 	}
 	return int(n)
+}
+
+// age is the request's, 0 when the broker did not say.
+func (d *delivery) age(now time.Time) time.Duration {
+	if d.message.FirstEnqueued.IsZero() {
+		return 0
+	}
+	return now.Sub(d.message.FirstEnqueued)
 }
 
 // sequence returns the sequence number, 0 when the broker gave none.

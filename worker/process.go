@@ -19,22 +19,21 @@ import (
 func (w *Worker) accept(c *client, m *azservicebus.ReceivedMessage) {
 	d := newDelivery(c, m)
 	w.pump.take(d.size)
-	w.metrics.Received(time.Since(d.message.FirstEnqueued))
-	w.active.Add(1)
-	w.deliveries.Go(func() {
-		defer w.active.Add(-1)
-		w.process(d)
-	})
+	w.metrics.Received(d.age(d.received))
+	w.drained.start()
+	w.deliveries.Go(func() { w.process(d) })
 }
 
 // process is the life of one delivery. This is the whole of it, in order.
 func (w *Worker) process(d *delivery) {
 	ctx, lock := w.hold(w.work, d)
 	result := w.decide(ctx, d)
-	left := lock.stop()
-	// The slot is free as soon as the call has its outcome; settlements under way have a bound of their own.
+	// The slot is free as soon as the call has its outcome; settlements under way have a bound of their own, and the lock is
+	// kept until it is this one's turn.
 	w.settling <- struct{}{}
 	w.pump.give(d.size)
+	left := lock.stop()
+	d.lockLost = errors.Is(context.Cause(ctx), handler.ErrLockLost)
 	result, settled := w.settle(d, result, left)
 	<-w.settling
 	w.record(d, result, settled, left)
@@ -46,12 +45,18 @@ func (w *Worker) decide(ctx context.Context, d *delivery) handler.Result {
 	if r, ok := w.finished.recall(d); ok {
 		return r
 	}
+	if r, ok := w.twins.redundant(d); ok {
+		return r
+	}
 	select {
 	case w.handlers <- struct{}{}:
 	case <-ctx.Done():
 		return interrupted(ctx)
 	}
 	defer func() { <-w.handlers }()
+	if ctx.Err() != nil { // both were ready
+		return interrupted(ctx)
+	}
 	w.metrics.InFlight(1)
 	defer w.metrics.InFlight(-1)
 	start := time.Now()
@@ -84,14 +89,11 @@ func interrupted(ctx context.Context) handler.Result {
 
 func newRecord(d *delivery, r handler.Result, s settlement, left time.Duration, now time.Time) metrics.Delivery {
 	record := metrics.Delivery{
-		Outcome: r.Outcome, Settlement: s.kind, Result: s.result, LockRemaining: left,
+		Outcome: r.Outcome, Settlement: s.kind, Result: s.result, LockRemaining: left, SinceFirst: d.age(now),
 		Attempts: d.message.Attempts + r.Attempts, DeliveryCount: d.msg.DeliveryCount,
 	}
 	if d.msg.EnqueuedTime != nil {
 		record.SinceEnqueued = now.Sub(*d.msg.EnqueuedTime)
-	}
-	if !d.message.FirstEnqueued.IsZero() {
-		record.SinceFirst = now.Sub(d.message.FirstEnqueued)
 	}
 	return record
 }

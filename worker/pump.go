@@ -60,12 +60,14 @@ func (p *pump) free() (n int, again time.Duration) {
 	return limit - p.held, wait
 }
 
-// wait blocks until messages may be asked for, and returns how many; 0 when ctx ended.
-func (p *pump) wait(ctx context.Context) int {
+// wait blocks until messages may be asked for, and returns how many; 0 when ctx ended. The channel is closed when a gate
+// closes after that.
+func (p *pump) wait(ctx context.Context) (n int, closing <-chan struct{}) {
 	for ctx.Err() == nil {
+		closing = p.gates.whenClosing()
 		n, again := p.free()
 		if n > 0 {
-			return n
+			return n, closing
 		}
 		if again <= 0 {
 			again = math.MaxInt64
@@ -78,7 +80,7 @@ func (p *pump) wait(ctx context.Context) int {
 		}
 		timer.Stop()
 	}
-	return 0
+	return 0, nil
 }
 
 func (p *pump) take(size int) {
@@ -103,23 +105,25 @@ func (p *pump) wake() {
 	}
 }
 
-// fetch is the receive loop. It ends when ctx does; messages that arrive together with the end are worked on.
+// fetch is the receive loop. It ends when ctx does; messages that arrive together with the end are worked on. It is long for
+// all the ways in which a receive can end are seen at once. The connection comes first: what may be asked for can change
+// while it is waited for.
 func (w *Worker) fetch(ctx context.Context) {
 	var careful time.Time
 	quiet := time.Now()
 	for {
-		n := w.pump.wait(ctx)
+		c, err := w.clients.get(ctx)
+		if err != nil {
+			return
+		}
+		n, closing := w.pump.wait(ctx)
 		if n == 0 {
 			return
 		}
 		if time.Now().Before(careful) {
 			n = 1
 		}
-		c, err := w.clients.get(ctx)
-		if err != nil {
-			return
-		}
-		msgs, err := w.receive(ctx, c, n)
+		msgs, err := w.receive(ctx, c, n, closing)
 		switch caught, panicked := errors.AsType[*panicError](err); {
 		case len(msgs) > 0:
 			quiet = time.Now()
@@ -131,7 +135,9 @@ func (w *Worker) fetch(ctx context.Context) {
 			w.log.Error("the SDK panicked while receiving; receiving one message at a time for a while", zap.Error(err), zap.Duration("while", cautious), zap.ByteString("stack", caught.stack))
 			c.fail("panic", err)
 		case idle(err):
-			w.metrics.Idle()
+			if errors.Is(err, context.DeadlineExceeded) { // else the wish was withdrawn, and the queue may be full
+				w.metrics.Idle()
+			}
 			if time.Since(quiet) > probeAfter {
 				if err := c.probe(ctx, probeTimeout); err != nil && ctx.Err() == nil {
 					c.fail("probe", err)
@@ -147,10 +153,9 @@ func (w *Worker) fetch(ctx context.Context) {
 }
 
 // receive asks for n messages, and withdraws the wish when a gate closes meanwhile.
-func (w *Worker) receive(ctx context.Context, c *client, n int) ([]*azservicebus.ReceivedMessage, error) {
+func (w *Worker) receive(ctx context.Context, c *client, n int, closing <-chan struct{}) ([]*azservicebus.ReceivedMessage, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	closing := w.gates.whenClosing()
 	done := make(chan struct{})
 	defer close(done)
 	go func() {

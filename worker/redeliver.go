@@ -5,31 +5,30 @@ package worker
 //
 // Copy, then complete, is at-least-once: Service Bus gives the Go SDK no transactions. A crash between the two leaves both.
 // The copy's message id is derived from the request and its number, so that duplicate detection, where the queue has it,
-// drops a twin; and every call is idempotent anyway.
+// drops a twin; twins.go collapses those that this worker can know of; and every call is idempotent anyway.
 
 import (
 	"cmp"
 	"context"
+	"errors"
 	"maps"
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
-	"github.com/google/uuid"
 
 	"batchterminator/handler"
 )
 
 const (
-	// sendLimit bounds one try to send a copy.
-	sendLimit = 3 * time.Second
+	// sendLimit bounds one try to send a copy. It leaves a settlement the time to complete the original, and is long, since a
+	// copy that is sent again for want of an answer may be there twice.
+	sendLimit = 6 * time.Second
 	// maxLedger bounds the history that travels on a message, in bytes.
 	maxLedger = 2 << 10
 )
-
-// copyNamespace is the name space of the copies' message ids (RFC 9562 §5.5).
-var copyNamespace = uuid.MustParse("0d1f0c0e-6a6b-4c55-8a3e-2f3a3f0a9d44")
 
 // Annotations of the original that the copy keeps; the others are the broker's own.
 var keptAnnotations = []string{"x-opt-partition-key", "x-opt-via-partition-key"}
@@ -55,10 +54,11 @@ func copyOf(d *delivery, r handler.Result, wait time.Duration) *azservicebus.AMQ
 	if original.Header != nil {
 		c.Header.Durable, c.Header.Priority = original.Header.Durable, original.Header.Priority
 	}
-	c.Properties.MessageID = uuid.NewSHA1(copyNamespace, []byte(d.message.RequestIdentity+"\n"+strconv.Itoa(number))).String()
+	c.Properties.MessageID = d.copyID(number)
 	if !d.message.ExpiresAt.IsZero() {
 		// The broker counts a scheduled message's time to live from its activation: what remains then is what is left of it.
-		c.Header.TTL = d.message.ExpiresAt.Sub(now.Add(wait))
+		// On the wire it is whole milliseconds in 32 bits, 0 for none; two clocks that disagree must not overflow it.
+		c.Header.TTL = min(max(d.message.ExpiresAt.Sub(now.Add(wait)), time.Millisecond), *d.msg.TimeToLive)
 	}
 	for _, key := range keptAnnotations {
 		if v, ok := original.MessageAnnotations[key]; ok {
@@ -96,26 +96,23 @@ func (d *delivery) raw() *azservicebus.AMQPAnnotatedMessage {
 }
 
 // ledger adds one entry, "2026-01-31T17:00:00Z throttled/2" for two attempts that ended so, and drops the oldest entries
-// that no longer fit.
+// that no longer fit. Anyone can write in its place: what is not text cannot be sent, what has no entries cannot be cut.
 func ledger(before any, r handler.Result, now time.Time) string {
 	entry := now.UTC().Format(time.RFC3339) + " " + r.Outcome.String() + "/" + strconv.Itoa(r.Attempts)
 	history, _ := before.(string)
-	if history != "" {
-		entry = history + "; " + entry
+	if history == "" || !utf8.ValidString(history) {
+		return entry
 	}
-	for len(entry) > maxLedger {
-		_, rest, found := strings.Cut(entry, "; ")
-		if !found {
-			return entry[len(entry)-maxLedger:] // not an entry of ours
-		}
-		entry = rest
+	all := history + "; " + entry
+	for len(all) > maxLedger {
+		_, all, _ = strings.Cut(all, "; ") // the new entry fits, so there is always one to cut off
 	}
-	return entry
+	return all
 }
 
 // sendCopy sends the copy, trying again on another client until ctx ends. It reports whether the broker took it; refused
-// means that it never will.
-func (w *Worker) sendCopy(ctx context.Context, m *azservicebus.AMQPAnnotatedMessage) (sent, refused bool, err error) {
+// means that another try would not help.
+func (w *Worker) sendCopy(ctx context.Context, d *delivery, m *azservicebus.AMQPAnnotatedMessage) (sent, refused bool, err error) {
 	for {
 		c, getErr := w.clients.get(ctx)
 		if getErr != nil {
@@ -130,9 +127,10 @@ func (w *Worker) sendCopy(ctx context.Context, m *azservicebus.AMQPAnnotatedMess
 		switch {
 		case err == nil:
 			return true, false, nil
-		case unauthorized(err):
+		case refusesSend(err):
 			return false, true, err
-		case !idle(err):
+		case !errors.Is(err, errReplaced):
+			w.twins.suspect(d)
 			c.fail("settle", err)
 		}
 		sleep(ctx, settlePause)

@@ -142,6 +142,13 @@ func unauthorized(err error) bool {
 	return hasCode(err, azservicebus.CodeUnauthorizedAccess) || hasCondition(err, amqp.ErrCondUnauthorizedAccess)
 }
 
+// refusesSend tells whether the broker refuses this message, or every message, for a reason that neither another try nor
+// another client changes: no right, an entity closed to senders, a full queue, a message too large.
+func refusesSend(err error) bool {
+	return unauthorized(err) || hasCondition(err, "com.microsoft:entity-disabled") || hasCondition(err, amqp.ErrCondResourceLimitExceeded) ||
+		hasCondition(err, amqp.ErrCondMessageSizeExceeded) || hasCondition(err, amqp.ErrCondNotAllowed)
+}
+
 // throttled tells whether the broker asked for a pause; its documentation asks for at least 2 seconds.
 func throttled(err error) bool { return hasCondition(err, "com.microsoft:server-busy") }
 

@@ -34,7 +34,7 @@ type settlement struct {
 // It returns the result as it finally stands: a request that may not come back any more is dead-lettered.
 func (w *Worker) settle(d *delivery, r handler.Result, left time.Duration) (handler.Result, settlement) {
 	limit := min(settleLimit, max(left, settleTry))
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(w.work), limit)
+	ctx, cancel := context.WithTimeout(w.settles, limit)
 	defer cancel()
 	switch decision := r.Outcome.Decision(); {
 	case decision == handler.Complete:
@@ -86,11 +86,11 @@ func (w *Worker) redeliver(ctx context.Context, d *delivery, r handler.Result) (
 		return r, w.deadLetter(ctx, d, r)
 	}
 	back := time.Now().Add(wait)
-	sent, refused, err := w.sendCopy(ctx, copyOf(d, r, wait))
+	sent, refused, err := w.sendCopy(ctx, d, copyOf(d, r, wait))
 	switch {
 	case refused:
 		s := w.abandon(ctx, d)
-		s.back = time.Now()
+		s.back, s.err = time.Now(), cmp.Or(s.err, err)
 		return r, s
 	case !sent:
 		// Neither the copy nor the original is certain; the original's lock ends by itself and it comes back.
@@ -143,7 +143,7 @@ func (w *Worker) record(d *delivery, r handler.Result, s settlement, left time.D
 	attempts := d.message.Attempts + r.Attempts
 	record := newRecord(d, r, s, left, now)
 	w.metrics.Settled(record)
-	if s.result == "lock_lost" {
+	if s.result == "lock_lost" && !d.lockLost {
 		w.metrics.LockLost()
 	}
 	fields := append(d.ids(),

@@ -74,7 +74,7 @@ func (c Config) Validate() error {
 	check(c.MaxHeldBytes >= handler.MaxBody, "held bytes: %d; want at least %d, one full body", c.MaxHeldBytes, handler.MaxBody)
 	check(c.MaxLock >= time.Minute, "longest lock: %v; want at least 1m", c.MaxLock)
 	check(c.MaxDeliveryCount >= 1, "max delivery count: %d; want at least 1", c.MaxDeliveryCount)
-	least := exitReserve + farewellReserve + settleReserve + time.Second
+	least := exitReserve + farewellReserve + settleReserve + time.Second/2
 	check(c.Grace >= least, "grace: %v; want at least %v", c.Grace, least)
 	return errors.Join(errs...)
 }
@@ -90,15 +90,18 @@ type Worker struct {
 	pump     *pump
 	ready    *ready
 	finished *finished
+	twins    *twins
 	handlers chan struct{} // one token for each call under way
 	settling chan struct{} // one token for each settlement under way
 
 	// work is the context of everything in flight; interrupt ends it with a cause.
 	work      context.Context
 	interrupt context.CancelCauseFunc
+	// settles is the context of all settlements; giveUp ends those that nobody answers, at the end of the grace period.
+	settles context.Context
+	giveUp  context.CancelFunc
 
 	deliveries sync.WaitGroup // one for each delivery under way
-	active     atomic.Int64   // how many those are
 	draining   atomic.Bool
 	drained    tally
 }
@@ -124,12 +127,14 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 		clients:  newClients(connect, config.Metrics, config.Log),
 		ready:    &ready{concurrency: config.Concurrency, fixed: config.ReadyBuffer},
 		finished: newFinished(),
+		twins:    newTwins(),
 		handlers: make(chan struct{}, config.Concurrency),
 		settling: make(chan struct{}, config.Concurrency+config.Concurrency/4+1),
 	}
 	w.pump = newPump(config.Concurrency, config.MaxHeldBytes, w.ready.size, config.Gates)
 	config.Gates.changed = w.pump.wake
 	w.work, w.interrupt = context.WithCancelCause(context.Background())
+	w.settles, w.giveUp = context.WithCancel(context.Background())
 	for _, endpoint := range config.Gates.endpoints {
 		w.metrics.ConcurrencyLimit(endpoint, config.Concurrency)
 	}
@@ -145,15 +150,14 @@ func (w *Worker) Run(ctx context.Context) Report {
 	var owner sync.WaitGroup
 	owner.Go(func() { w.clients.run(alive) })
 
-	w.fetch(ctx)
-	begun := time.Now()
-	w.draining.Store(true)
-	w.drained.begin()
-	w.log.Info("draining: no more messages are taken", zap.Int64("in_flight", w.active.Load()))
-	return w.drain(begun, func() {
-		end()
-		waitUntil(&owner, time.Now().Add(closeLimit))
+	signal := make(chan time.Time, 1)
+	context.AfterFunc(ctx, func() { // the receive loop may take a second to notice, which belongs to the drain
+		w.draining.Store(true)
+		w.log.Info("draining: no more messages are taken", zap.Int("in_flight", w.drained.begin()))
+		signal <- time.Now()
 	})
+	w.fetch(ctx)
+	return w.drain(<-signal, end, &owner)
 }
 
 // Status is what readiness is made of.

@@ -3,6 +3,8 @@
 //
 //	run       work until SIGTERM or SIGINT, then drain
 //	send      publish requests, as upstream systems do
+//	outcomes  print what every answer of Batch means
+//	schema    print the message contract as JSON Schema
 //	version   say what this binary is
 //
 // Settings come from flags, then environment variables, then defaults; package app has all of them. Exit codes: 0 done,

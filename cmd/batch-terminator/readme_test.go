@@ -7,6 +7,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"batchterminator/handler"
 )
 
@@ -56,5 +58,31 @@ func TestReadmeListsEachOutcomeUnderItsDecision(t *testing.T) {
 		if want := "| " + row + " | " + strings.Join(names, " ") + " |"; !strings.Contains(readme(t), want) {
 			t.Errorf("README.md lacks the row\n%s", want)
 		}
+	}
+}
+
+// The README's copy of the table is the program's own output. UPDATE_README=1 go test rewrites it.
+func TestReadmeHasTheOutcomesTable(t *testing.T) {
+	t.Parallel()
+	var r recorded
+	if code := run(t.Context(), []string{"outcomes", "-o", "markdown"}, nil, strings.NewReader(""), &r.out, &r.err); code != exitOK {
+		t.Fatalf("exit code %d: %s", code, r.err.String())
+	}
+	text := readme(t)
+	_, rest, begun := strings.Cut(text, "<!-- outcomes: ")
+	_, rest, marked := strings.Cut(rest, " -->\n")
+	got, _, ended := strings.Cut(rest, "<!-- end of outcomes -->")
+	if !begun || !marked || !ended {
+		t.Fatal("README.md has no place for the outcomes")
+	}
+	if got == r.out.String() {
+		return
+	}
+	if os.Getenv("UPDATE_README") == "" {
+		t.Fatalf("README.md's outcomes are not the program's (-program +README):\n%s", cmp.Diff(r.out.String(), got))
+	}
+	text = strings.Replace(text, " -->\n"+got+"<!-- end of outcomes -->", " -->\n"+r.out.String()+"<!-- end of outcomes -->", 1)
+	if err := os.WriteFile("../../README.md", []byte(text), 0o644); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -28,9 +28,11 @@ Every setting is a flag or an environment variable, shown behind its help as $NA
 
 // commandLine is the grammar.
 type commandLine struct {
-	Run     runCommand     `cmd:"" help:"Work until a stop signal, then drain."`
-	Send    sendCommand    `cmd:"" help:"Publish terminate requests."`
-	Version versionCommand `cmd:"" help:"Print version, revision and Go version."`
+	Run      runCommand      `cmd:"" help:"Work until a stop signal, then drain."`
+	Send     sendCommand     `cmd:"" help:"Publish terminate requests."`
+	Outcomes outcomesCommand `cmd:"" help:"Print what every answer of Batch means."`
+	Schema   schemaCommand   `cmd:"" help:"Print the message contract as JSON Schema."`
+	Version  versionCommand  `cmd:"" help:"Print version, revision and Go version."`
 }
 
 // streams are the process's standard streams.
@@ -59,6 +61,10 @@ func runWith(ctx context.Context, args []string, env app.Environment, std stream
 		err = cli.Run.run(ctx, env, std, deps)
 	case "send":
 		err = cli.Send.run(ctx, std, deps)
+	case "outcomes":
+		err = cli.Outcomes.run(std)
+	case "schema":
+		err = cli.Schema.run(std)
 	default:
 		err = cli.Version.run(std)
 	}
@@ -92,7 +98,7 @@ func fail(w io.Writer, err error, args []string) int {
 
 // command is the program and the command that was meant, for the hint.
 func command(args []string) string {
-	for _, known := range []string{"run", "send", "version"} {
+	for _, known := range []string{"run", "send", "outcomes", "schema", "version"} {
 		if len(args) > 0 && args[0] == known {
 			return name + " " + known
 		}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"sync"
 	"time"
 
@@ -51,6 +52,7 @@ type demo struct {
 	settings app.Settings
 
 	registries []*prometheus.Registry
+	cuts       cuts
 	drains     []worker.Report
 	took       time.Duration
 }
@@ -142,9 +144,34 @@ func (d *demo) breakThings() {
 	if !d.Faults {
 		return
 	}
-	d.bus.OnNext(servicebustest.SettleEcho, servicebustest.Swallow())
-	d.bus.OnNext(servicebustest.Flow, servicebustest.DropConnection(), servicebustest.OnEntity(queueName))
-	d.bus.OnNext(servicebustest.Flow, servicebustest.DetachLink("amqp:link:detach-forced", "the link was idle"), servicebustest.OnEntity(queueName))
+	// Not the answer to a release: the SDK waits for that one inside its next receive, and the messages in its hands stay
+	// locked where the worker cannot see them.
+	completion := servicebustest.When(func(c servicebustest.Call) bool { return c.Settlement == "complete" })
+	d.bus.OnNext(servicebustest.SettleEcho, servicebustest.Swallow(), completion)
+	d.bus.OnNext(servicebustest.Flow, servicebustest.DropConnection(), servicebustest.OnEntity(queueName), d.cuts.noted())
+	d.bus.OnNext(servicebustest.Flow, servicebustest.DetachLink("amqp:link:detach-forced", "the link was idle"), servicebustest.OnEntity(queueName), d.cuts.noted())
+}
+
+// cuts remembers when connections and links were cut.
+type cuts struct {
+	mu sync.Mutex
+	at []time.Time // under mu
+}
+
+// noted is the last condition of a fault, so that it is asked only when the fault strikes.
+func (c *cuts) noted() servicebustest.FaultOption {
+	return servicebustest.When(func(servicebustest.Call) bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.at = append(c.at, time.Now())
+		return true
+	})
+}
+
+func (c *cuts) times() []time.Time {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.at)
 }
 
 func (d *demo) publish(ctx context.Context, stderr io.Writer) error {

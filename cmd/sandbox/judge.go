@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,16 +32,14 @@ type evidence struct {
 	drains      []worker.Report
 	outcomes    map[string]int
 	took        time.Duration
-	faults      bool
-	latency     time.Duration
+	cuts        []time.Time
 }
 
 func (d *demo) evidence() evidence {
 	e := evidence{
 		requests: d.requests, counts: d.queue.Counts(), ledger: d.queue.Ledger(), dead: map[string]servicebustest.StoredMessage{},
 		calls: map[string][]batchtest.Call{}, total: d.account.CallCount(), strays: d.account.Strays(), maxLocked: d.queue.MaxLocked(), maxInFlight: d.account.MaxInFlight(),
-		concurrency: d.Concurrency, grace: d.settings.Worker.Grace, drains: d.drains, outcomes: outcomes(d.registries), took: d.took,
-		faults: d.Faults, latency: d.Latency,
+		concurrency: d.Concurrency, grace: d.settings.Worker.Grace, drains: d.drains, outcomes: outcomes(d.registries), took: d.took, cuts: d.cuts.times(),
 	}
 	e.completed = func(task string) bool {
 		t, ok := d.account.Task(demoJob, task)
@@ -87,10 +86,11 @@ type promise struct {
 }
 
 func judge(e evidence) report {
-	lost, burned := e.lost(), e.count(servicebustest.EventAbandoned)+e.count(servicebustest.EventLockExpired)
+	lost, onWire := e.lost(), e.lostOnTheWire()
+	burned := e.count(servicebustest.EventAbandoned) + e.count(servicebustest.EventLockExpired) - onWire
 	r := report{
 		Requests: len(e.requests), Outcomes: e.outcomes, DeadLettered: e.counts.DeadLettered, BatchCalls: e.total,
-		Lost: len(lost), BurnedDeliveries: burned, MaxInFlight: e.maxInFlight, MaxLocked: e.maxLocked,
+		Lost: len(lost), BurnedDeliveries: burned, LostOnTheWire: onWire, MaxInFlight: e.maxInFlight, MaxLocked: e.maxLocked,
 		Seconds: e.took.Seconds(), PerSecond: float64(len(e.requests)) / e.took.Seconds(),
 	}
 	add := func(id, name string, holds bool, format string, args ...any) {
@@ -103,7 +103,7 @@ func judge(e evidence) report {
 	add("P3", "one identity for each request", len(strangers) == 0, "%d tasks saw more client-request-ids than requests, or stale dates%s", len(strangers), examples(strangers))
 	wrong := e.wronglyDead()
 	add("P4", "only what a person must look at is dead-lettered", len(wrong) == 0, "%d dead letters, %d of them unexpected or without their reason%s", e.counts.DeadLettered, len(wrong), examples(wrong))
-	add("P5", "no burned deliveries", burned == 0, "%d delivery counts rose without need, over %d redeliveries and %d drains", burned, e.counts.Accepted-len(e.requests), len(e.drains))
+	add("P5", "no burned deliveries", burned == 0, "%d delivery counts rose without need, over %d redeliveries and %d drains; %d messages were on the wire when it was cut", burned, e.counts.Accepted-len(e.requests), len(e.drains), onWire)
 	add("P6", "no call leaves its path", len(e.strays) == 0, "%d of %d calls were not Terminate Task or Get Task of an allowed account", len(e.strays), e.total)
 	slots := e.concurrency + e.concurrency/4
 	add("P7", "locks only on work", e.maxInFlight <= e.concurrency && e.maxLocked <= 2*slots+1,
@@ -112,7 +112,7 @@ func judge(e evidence) report {
 	add("P8", "stop is quick and clean", prompt, "%s", stops)
 	oversized, called := e.oversized()
 	add("P9", "bounded", called == 0, "%d oversized bodies cost %d calls; heap now %d MiB, the doubles and their ledgers included", oversized, called, heap())
-	seen, recorded := e.count(servicebustest.EventDelivered)-e.count(servicebustest.EventReleased), sum(e.outcomes)
+	seen, recorded := e.count(servicebustest.EventDelivered)-e.count(servicebustest.EventReleased)-onWire, sum(e.outcomes)
 	add("P10", "every delivery is accounted for", seen == recorded, "%d deliveries on the broker's side, %d recorded outcomes", seen, recorded)
 	return r
 }
@@ -131,6 +131,30 @@ func (e evidence) lost() (ids []string) {
 		}
 	}
 	return ids
+}
+
+// lostOnTheWire counts deliveries that a cut met between the broker and the worker: the worker never saw them, and nobody
+// can give their locks back. A delivery counts as one only if it was written in the moment before a cut and nobody ever
+// used its lock.
+func (e evidence) lostOnTheWire() (n int) {
+	const moment = time.Second
+	for _, m := range e.ledger {
+		delivered := map[servicebustest.LockToken]time.Time{}
+		for _, event := range m.Events {
+			switch event.Kind {
+			case servicebustest.EventDelivered:
+				delivered[event.LockToken] = event.At
+			case servicebustest.EventRenewed, servicebustest.EventSettleRefused:
+				delete(delivered, event.LockToken)
+			case servicebustest.EventLockExpired:
+				at, unused := delivered[event.LockToken]
+				if unused && slices.ContainsFunc(e.cuts, func(cut time.Time) bool { return cut.Sub(at).Abs() < moment }) {
+					n++
+				}
+			}
+		}
+	}
+	return n
 }
 
 // uncertain lists tasks with more completed requests than final answers.

@@ -21,6 +21,7 @@ type report struct {
 	BatchCalls       int            `json:"batchCalls"`
 	Lost             int            `json:"lost"`
 	BurnedDeliveries int            `json:"burnedDeliveries"`
+	LostOnTheWire    int            `json:"lostOnTheWire"`
 	MaxInFlight      int            `json:"maxInFlight"`
 	MaxLocked        int            `json:"maxLocked"`
 	Seconds          float64        `json:"duration_seconds"`

@@ -44,13 +44,17 @@ func suffix(host string) string {
 
 // newCredential returns the chain of managed identity, workload identity and developer sign-in. It contacts nobody.
 func newCredential(hosts []string) (azcore.TokenCredential, error) {
+	return newCredentialOver(hosts, azcore.ClientOptions{})
+}
+
+// newCredentialOver is newCredential with the options of its HTTP calls.
+func newCredentialOver(hosts []string, options azcore.ClientOptions) (azcore.TokenCredential, error) {
 	where, err := signInAt(hosts)
 	if err != nil {
 		return nil, err
 	}
-	credential, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{
-		ClientOptions: azcore.ClientOptions{Cloud: where},
-	})
+	options.Cloud = where
+	credential, err := azidentity.NewDefaultAzureCredential(&azidentity.DefaultAzureCredentialOptions{ClientOptions: options})
 	if err != nil {
 		return nil, fmt.Errorf("azure credential: %w", err)
 	}

@@ -1,0 +1,165 @@
+package worker
+
+import (
+	"context"
+	"errors"
+	"sync/atomic"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+
+	"batchterminator/handler"
+)
+
+// P7: credit outstanding, buffered and in flight never exceed the concurrency plus the buffer.
+func TestPumpNeverAsksForMoreThanItsFreeSlots(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted(messages(200)...)
+		r := run(t, queue, decisions(func(ctx context.Context, m handler.Message) handler.Result {
+			time.Sleep(50 * time.Millisecond)
+			return handler.Result{Outcome: handler.Terminated}
+		}), func(c *Config) { c.Concurrency, c.ReadyBuffer = 8, 2 })
+		time.Sleep(time.Minute)
+		if len(queue.operations()) != 200 {
+			t.Fatalf("%d of 200 messages settled", len(queue.operations()))
+		}
+		for i, n := range queue.demands() {
+			if n > 10 {
+				t.Fatalf("receive %d asked for %d messages with 10 slots", i, n)
+			}
+		}
+		if queue.maxLocked > 10+cap(r.settling) {
+			t.Errorf("%d locks held at once; slots and settlements allow %d", queue.maxLocked, 10+cap(r.settling))
+		}
+		r.end()
+	})
+}
+
+func TestReceiveFailuresReplaceTheClient(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]func(context.Context) error{
+		"nothing and no error means that the link failed": func(context.Context) error { return errDone },
+		"error": func(context.Context) error { return errors.New("detached") },
+		"panic": func(context.Context) error { panic("DeadLetterReason is an int") },
+		"hung": func(context.Context) error {
+			time.Sleep(time.Minute)
+			return errors.New("too late")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				queue := newScripted(messages(3)...)
+				var faulty atomic.Bool
+				faulty.Store(true)
+				queue.before = func(ctx context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+					if op == "receive" && faulty.CompareAndSwap(true, false) {
+						return fault(ctx)
+					}
+					return nil
+				}
+				r := run(t, queue, always(handler.Terminated))
+				time.Sleep(3 * time.Minute)
+				equal(t, "clients", queue.clientsMade(), 2)
+				equal(t, "settled", len(queue.operations()), 3)
+				if name == "panic" {
+					equal(t, "asked for after the panic", queue.demands()[1], 1)
+				}
+				r.end()
+			})
+		})
+	}
+}
+
+func TestSilenceIsProvedToBeIdleness(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted()
+		var dead atomic.Bool
+		queue.before = func(ctx context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op == "probe" && dead.Load() && queue.clientsMade() == 1 {
+				<-ctx.Done()
+				return ctx.Err()
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.Terminated))
+		time.Sleep(10 * time.Minute)
+		equal(t, "clients while the broker answers probes", queue.clientsMade(), 1)
+		dead.Store(true)
+		time.Sleep(2 * time.Minute)
+		equal(t, "clients after a probe went unanswered", queue.clientsMade(), 2)
+		r.end()
+	})
+}
+
+// The gate may close while the loop waits for a connection: the slots that it saw before are not to be asked for then.
+func TestGateThatClosesDuringAReconnectStopsIntake(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted(messages(3)...)
+		var down atomic.Bool
+		down.Store(true)
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op == "dial" && down.Load() {
+				return errors.New("refused")
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.Terminated))
+		time.Sleep(time.Millisecond)
+		r.gates.Observe(account, handler.AuthFailed, 0)
+		down.Store(false)
+		time.Sleep(pauses[causeAuth].first - time.Second)
+		equal(t, "connected", r.Status().Attached, true)
+		equal(t, "asked for while the gate is closed", queue.demands(), nil)
+		time.Sleep(2 * time.Second)
+		synctest.Wait()
+		equal(t, "asked for as the probe", queue.demands()[0], 1)
+		r.end()
+	})
+}
+
+func TestGateThatClosesWithdrawsTheReceiveUnderWay(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted()
+		r := run(t, queue, always(handler.Terminated))
+		synctest.Wait()
+		r.gates.Observe(account, handler.AuthFailed, 0)
+		synctest.Wait()
+		queue.add(messages(2)...)
+		time.Sleep(pauses[causeAuth].first - time.Second)
+		equal(t, "settled while the gate is closed", queue.operations(), nil)
+		equal(t, "credit outstanding", r.metric(t, "credits_outstanding"), 0.0)
+		equal(t, "clients", queue.clientsMade(), 1)
+		r.end()
+	})
+}
+
+// P9: the bodies held are bounded too. One message is always let in, however large.
+func TestHeldBytesStopIntake(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		large := messages(3)
+		for _, m := range large {
+			m.Body = make([]byte, handler.MaxBody)
+		}
+		queue := newScripted(large[0])
+		release := make(chan struct{})
+		r := run(t, queue, decisions(func(context.Context, handler.Message) handler.Result {
+			<-release
+			return handler.Result{Outcome: handler.InvalidMessage}
+		}), func(c *Config) { c.MaxHeldBytes = handler.MaxBody })
+		synctest.Wait()
+		queue.add(large[1:]...)
+		time.Sleep(time.Minute)
+		equal(t, "receives", len(queue.demands()), 1)
+		close(release)
+		time.Sleep(time.Minute)
+		equal(t, "settled", len(queue.operations()), 3)
+		r.end()
+	})
+}

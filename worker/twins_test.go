@@ -1,0 +1,98 @@
+package worker
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+
+	"batchterminator/handler"
+)
+
+// received is a copy as it comes back from the queue.
+func received(c *azservicebus.AMQPAnnotatedMessage, sequence int64) *azservicebus.ReceivedMessage {
+	m := message(c.Properties.MessageID.(string), sequence)
+	m.Body, m.RawAMQPMessage, m.ApplicationProperties = c.Body.Data[0], c, c.ApplicationProperties
+	return m
+}
+
+// P9: a broker that stores every copy and answers none must not turn one request into thousands. The ledger of the queue
+// is played here by hand: what was sent arrives later, and what was not settled comes back.
+func TestUnansweredCopiesDoNotMultiplyARequest(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		first := message("a", 1)
+		queue := newScripted()
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op == "send" {
+				return errUnanswered
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.JobDisabled), func(c *Config) { c.Concurrency = 1 })
+		inQueue := map[string]*azservicebus.ReceivedMessage{"a": first}
+		const most = 20 // sent for one delivery
+		for round := range 12 {
+			before := len(queue.copies())
+			if before > most*round {
+				t.Fatalf("%d copies of one request after %d redeliveries; want at most %d for each", before, round, most)
+			}
+			for _, m := range inQueue {
+				queue.add(m)
+				time.Sleep(time.Minute) // its settlement, and its lock
+			}
+			for _, op := range queue.operations() {
+				if id, ok := strings.CutPrefix(op, "complete "); ok {
+					delete(inQueue, id)
+				}
+			}
+			for i, c := range queue.copies()[before:] {
+				m := received(c, int64(before+i+100))
+				inQueue[m.MessageID+fmt.Sprint(i)] = m
+			}
+		}
+		r.end()
+	})
+}
+
+func TestMessageIsRedundantOnceItsCopyOrATwinArrived(t *testing.T) {
+	t.Parallel()
+	bare := func(m *azservicebus.ReceivedMessage) *delivery { return newDelivery(nil, m) }
+	w := newTwins()
+	redundant := func(d *delivery) bool {
+		r, ok := w.redundant(d)
+		return ok && r.Outcome == handler.DuplicateDelivery
+	}
+	original := bare(message("a", 1))
+	one := copyOf(original, handler.Result{Outcome: handler.JobDisabled}, time.Minute)
+	twin, other := bare(received(one, 2)), bare(received(one, 3))
+	if redundant(twin) || redundant(other) {
+		t.Error("copies that nobody doubted were taken for twins")
+	}
+	w.suspect(original)
+	if redundant(original) {
+		t.Error("the original is given up although its copy may not exist")
+	}
+	if forged := bare(message(one.Properties.MessageID.(string), 9)); redundant(forged) || redundant(original) {
+		t.Error("a message with the copy's id, but of another request, was taken for the copy")
+	}
+	if redundant(twin) || redundant(twin) {
+		t.Error("the copy that arrived first does not carry the request")
+	}
+	if !redundant(other) || !redundant(original) {
+		t.Error("its twin and its original are not redundant")
+	}
+	w.suspect(original) // sent once more, unanswered
+	if redundant(twin) || !redundant(other) {
+		t.Error("another copy changed which one carries the request")
+	}
+	next := bare(received(copyOf(twin, handler.Result{}, 0), 4))
+	w.suspect(twin)
+	if redundant(next) || !redundant(twin) || !redundant(original) {
+		t.Error("want the second copy to carry the request now")
+	}
+}
