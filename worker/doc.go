@@ -41,7 +41,7 @@
 //
 // # Drain
 //
-// Readiness false → no new credit, late arrivals released by the open receiver → in-flight work finishes, its locks still
+// Readiness false → no new credit, what is on the wire is taken in → in-flight work finishes, its locks still
 // renewed → stragglers are interrupted and handed back as immediate copies → client closed → one final line.
 //
 // # Rejected

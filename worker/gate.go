@@ -71,6 +71,8 @@ type Gates struct {
 type gate struct {
 	closed   [causeCount]closure
 	failures int // consecutive, without an answer or with a 5xx
+	// answered: an answer since the worker's start was about the request, and so proved that the account works.
+	answered bool
 	// probeEnds is when the probe under way is given up, zero without one.
 	probeEnds time.Time
 	limiter   *rate.Limiter
@@ -103,7 +105,8 @@ func (g *Gates) Admit(ctx context.Context, endpoint string) (handler.Outcome, ti
 		return refusals[c], wait, false
 	}
 	if g.gates[endpoint].limiter.Wait(ctx) != nil {
-		return handler.Draining, 0, false // the delivery's context ended; its cause decides
+		g.Observe(endpoint, handler.Draining, 0) // nothing will come of this attempt, which may be the probe
+		return handler.Draining, 0, false        // the delivery's context ended; its cause decides
 	}
 	if c, wait, paused := g.paused(endpoint); paused {
 		return refusals[c], wait, false // it closed during the wait
@@ -162,9 +165,7 @@ func (g *Gates) Observe(endpoint string, o handler.Outcome, retryAfter time.Dura
 	case handler.Throttled:
 		g.close(endpoint, gt, causeThrottle, o, retryAfter)
 	case handler.Unavailable, handler.TimedOut, handler.Network:
-		if gt.failures++; gt.failures >= outageAfter {
-			g.close(endpoint, gt, causeOutage, o, retryAfter)
-		}
+		g.silent(endpoint, gt, o, retryAfter)
 	case handler.LockLost, handler.Draining, handler.Panic:
 		// The attempt was cut short on our side; it says nothing about the account.
 	default:
@@ -172,6 +173,16 @@ func (g *Gates) Observe(endpoint string, o handler.Outcome, retryAfter time.Dura
 	}
 	g.mu.Unlock()
 	g.changed()
+}
+
+// silent is called with mu held. A closed gate's probe that got no answer has failed, whatever the cause was.
+func (g *Gates) silent(endpoint string, gt *gate, o handler.Outcome, retryAfter time.Duration) {
+	gt.failures++
+	for c, s := range gt.closed {
+		if !s.until.IsZero() || cause(c) == causeOutage && gt.failures >= outageAfter {
+			g.close(endpoint, gt, cause(c), o, retryAfter)
+		}
+	}
 }
 
 // close is called with mu held. While a pause runs, answers to calls made before it neither extend nor shorten it, except
@@ -203,7 +214,7 @@ func (g *Gates) close(endpoint string, gt *gate, c cause, o handler.Outcome, ret
 // open is called with mu held: an answer that is about the request proves that the account works. While a pause runs it
 // proves nothing: it belongs to a call made before.
 func (g *Gates) open(endpoint string, gt *gate, o handler.Outcome) {
-	gt.failures = 0
+	gt.failures, gt.answered = 0, true
 	now := time.Now()
 	for c := range gt.closed {
 		if s := &gt.closed[c]; !s.until.IsZero() && !now.Before(s.until) {
@@ -214,7 +225,8 @@ func (g *Gates) open(endpoint string, gt *gate, o handler.Outcome) {
 	}
 }
 
-// Down tells whether the account's gate is closed for any cause.
+// Down tells whether the account is not known to work: its gate is closed for any cause, or nothing has been heard of it
+// since the start, which may lie in the middle of an outage.
 func (g *Gates) Down(endpoint string) bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
@@ -223,7 +235,7 @@ func (g *Gates) Down(endpoint string) bool {
 		return false
 	}
 	_, _, shut := gt.shut()
-	return shut
+	return shut || !gt.answered
 }
 
 // intake says how many messages may be held at once: everything while any account is open, one probe while all are

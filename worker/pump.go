@@ -24,6 +24,10 @@ const (
 	probeAfter = time.Minute
 	// probeTimeout bounds that proof.
 	probeTimeout = 5 * time.Second
+	// quietLimit is how long nothing has to arrive before nothing is on its way: well above a round trip to the broker.
+	quietLimit = 250 * time.Millisecond
+	// collectLimit bounds the taking of what is on its way when intake ends.
+	collectLimit = time.Second
 	// cautious is how long the pump receives one message at a time after the SDK panicked on a batch: long enough for the
 	// locks of the innocent ones to end, so that only the culprit's delivery count rises.
 	cautious = 2 * time.Minute
@@ -107,23 +111,24 @@ func (p *pump) wake() {
 
 // fetch is the receive loop. It ends when ctx does; messages that arrive together with the end are worked on. It is long for
 // all the ways in which a receive can end are seen at once. The connection comes first: what may be asked for can change
-// while it is waited for.
-func (w *Worker) fetch(ctx context.Context) {
+// while it is waited for. It returns the credit that may still be out.
+func (w *Worker) fetch(ctx context.Context) (out credit) {
 	var careful time.Time
 	quiet := time.Now()
 	for {
 		c, err := w.clients.get(ctx)
 		if err != nil {
-			return
+			return out
 		}
 		n, closing := w.pump.wait(ctx)
 		if n == 0 {
-			return
+			return out
 		}
 		if time.Now().Before(careful) {
 			n = 1
 		}
 		msgs, err := w.receive(ctx, c, n, closing)
+		out = credit{client: c, left: n - len(msgs), since: time.Now()}
 		switch caught, panicked := errors.AsType[*panicError](err); {
 		case len(msgs) > 0:
 			quiet = time.Now()
@@ -149,6 +154,36 @@ func (w *Worker) fetch(ctx context.Context) {
 		default:
 			c.fail("receive", err)
 		}
+	}
+}
+
+// credit is what the broker may still deliver on after a receive. The SDK cannot withdraw it.
+type credit struct {
+	client *client
+	left   int
+	since  time.Time
+}
+
+// collect takes what the broker delivers on credit that was out when intake ended. Otherwise the link would close over
+// messages on the wire, and their locks would have to expire, which burns a delivery of each. What came longer ago than
+// collectLimit the SDK has given back by itself.
+func (w *Worker) collect(out credit) {
+	if out.client == nil || time.Since(out.since) > collectLimit {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), collectLimit)
+	defer cancel()
+	for out.left > 0 {
+		msgs, err := do(ctx, out.client, quietLimit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
+			return out.client.receiver.ReceiveMessages(ctx, out.left, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
+		})
+		for _, m := range msgs {
+			w.accept(out.client, m)
+		}
+		if err != nil || len(msgs) == 0 {
+			return
+		}
+		out.left -= len(msgs)
 	}
 }
 

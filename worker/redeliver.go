@@ -131,7 +131,9 @@ func (w *Worker) sendCopy(ctx context.Context, d *delivery, m *azservicebus.AMQP
 			return false, true, err
 		case !errors.Is(err, errReplaced):
 			w.twins.suspect(d)
-			c.fail("settle", err)
+			if !idle(err) || ctx.Err() == nil { // a try that our own end cuts short says nothing about the client
+				c.fail("settle", err)
+			}
 		}
 		sleep(ctx, settlePause)
 	}

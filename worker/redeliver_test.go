@@ -228,8 +228,10 @@ func TestRequestThatMayNotComeBackIsDeadLettered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		old := message("old", 1)
 		*old.EnqueuedTime = old.EnqueuedTime.Add(-25 * time.Hour)
-		queue := newScripted(old)
+		queue := newScripted()
 		r := run(t, queue, always(handler.JobDisabled))
+		r.gates.Observe(account, handler.JobDisabled, 0) // as the real handler tells the gate
+		queue.add(old)
 		synctest.Wait()
 		equal(t, "operations", queue.operations(), []string{"dead-letter retries_exhausted old"})
 		equal(t, "outcomes", r.outcomes(), []string{"retries_exhausted"})

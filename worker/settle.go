@@ -3,6 +3,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
@@ -129,7 +130,9 @@ func (w *Worker) settleBy(ctx context.Context, d *delivery, kind string, call fu
 		case lockLost(err):
 			// An earlier try went unanswered: the lock may be gone because that one worked.
 			return settlement{kind: kind, result: "unconfirmed", err: last}
-		case !idle(err) || try > 0:
+		case errors.Is(err, errReplaced):
+			continue // it reached nobody
+		case !idle(err) || try > 0 && ctx.Err() == nil: // a try that our own end cuts short says nothing about the client
 			c.fail("settle", err)
 		}
 		last = err

@@ -7,6 +7,7 @@ package worker_test
 import (
 	"context"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 	"testing"
@@ -40,6 +41,7 @@ type stack struct {
 	config  worker.Config
 	policy  handler.Config
 	client  *batchapi.Client
+	dial    func(context.Context) (net.Conn, error)
 	stop    context.CancelFunc
 	reports chan worker.Report
 }
@@ -67,7 +69,7 @@ func newStack(t *testing.T, queue servicebustest.QueueConfig, options ...option)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{bus: bus, queue: bus.Queue(queueName), account: batchtest.New(), config: worker.Defaults()}
+	s := &stack{bus: bus, queue: bus.Queue(queueName), account: batchtest.New(), config: worker.Defaults(), dial: bus.Dial}
 	s.account.AddJob("j", batchtest.JobActive)
 	s.policy = handler.Config{Retry: handler.DefaultRetry}
 	s.config.Concurrency = 8
@@ -97,7 +99,7 @@ func (s *stack) start(t *testing.T) {
 	}
 	config := s.config
 	config.Handler, config.Gates, config.Metrics, config.Log = h, gates, m, log
-	config.ServiceBus = worker.ServiceBus{ConnectionString: s.bus.ConnectionString(), Queue: queueName, Dial: s.bus.Dial}
+	config.ServiceBus = worker.ServiceBus{ConnectionString: s.bus.ConnectionString(), Queue: queueName, Dial: s.dial}
 	w, err := worker.New(config)
 	if err != nil {
 		t.Fatal(err)

@@ -156,7 +156,7 @@ func (w *Worker) Run(ctx context.Context) Report {
 		w.log.Info("draining: no more messages are taken", zap.Int("in_flight", w.drained.begin()))
 		signal <- time.Now()
 	})
-	w.fetch(ctx)
+	w.collect(w.fetch(ctx))
 	return w.drain(<-signal, end, &owner)
 }
 
