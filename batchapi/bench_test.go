@@ -17,7 +17,7 @@ import (
 )
 
 // The benchmarks make the same call over one kept-alive loopback connection each,
-// through this package and through net/http alone, to a server that does nothing
+// through this package and through net/http alone, both with a time limit, to a server that does nothing
 // but repeat one answer: a real server's work would hide the client's.
 //
 //	go test -run '^$' -bench 'TerminateTask|BareNetHTTP|Share' ./batchapi
@@ -83,7 +83,7 @@ func repeatTheAnswer(conn net.Conn) {
 func throughBatchapi(b *testing.B) func() error {
 	b.Helper()
 	options := &batchapi.ClientOptions{}
-	options.Transport = &http.Client{Transport: loopbackTransport(b)}
+	options.Transport = &http.Client{Transport: loopbackTransport(b), Timeout: time.Minute}
 	client, err := batchapi.NewClient(benchEndpoint, &credential{}, options)
 	if err != nil {
 		b.Fatal(err)
@@ -99,7 +99,7 @@ func throughBatchapi(b *testing.B) func() error {
 
 func bare(b *testing.B) func() error {
 	b.Helper()
-	client := &http.Client{Transport: loopbackTransport(b)}
+	client := &http.Client{Transport: loopbackTransport(b), Timeout: time.Minute}
 	const url = benchEndpoint + "/jobs/job/tasks/task/terminate?api-version=2025-06-01&timeOut=30"
 	return func() error {
 		req, err := http.NewRequestWithContext(b.Context(), http.MethodPost, url, nil)

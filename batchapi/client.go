@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"net/http"
 	"runtime"
 	"strings"
 
@@ -82,13 +81,12 @@ func NewClient(endpoint string, cred azcore.TokenCredential, options *ClientOpti
 		}
 		c.tokens = newTokenSource(cred, target.scope)
 	}
-	send, closeIdle := sender(options)
-	c.closeIdle = closeIdle
+	way := newSender(options)
+	c.closeIdle = way.closeIdle
 	c.azure, err = azcore.NewClient(moduleName, moduleVersion, azruntime.PipelineOptions{
 		AllowedHeaders:         []string{headerClientRequestID, headerReturnClientRequestID, headerDataServiceID},
-		AllowedQueryParameters: []string{queryTimeOut, querySelect},
 		Tracing:                azruntime.TracingOptions{Namespace: "Microsoft.Batch"},
-	}, pipelineOptions(options, &guard{endpoint: target, tokens: c.tokens, send: send}))
+	}, pipelineOptions(options, &guard{endpoint: target, tokens: c.tokens, sender: way}))
 	if err != nil {
 		return nil, fmt.Errorf("batch client: %w", err)
 	}
@@ -117,7 +115,7 @@ func (c *Client) CloseIdleConnections() { c.closeIdle() }
 // could change a request or write down a secret. Retry is overruled in do.
 func pipelineOptions(options *ClientOptions, g *guard) *policy.ClientOptions {
 	azure := options.ClientOptions
-	azure.APIVersion = "" // set by request.go, on the URL that the guard compares
+	azure.APIVersion = "" // part of the query, which is the guard's
 	azure.Logging.IncludeBody = false
 	azure.Telemetry.Disabled = true // request.go sets a User-Agent that does not claim to be the SDK
 	azure.Transport = g
@@ -140,22 +138,4 @@ func userAgent(telemetry policy.TelemetryOptions) string {
 		return product
 	}
 	return strings.ReplaceAll(telemetry.ApplicationID, " ", "/") + " " + product
-}
-
-// sender returns the last function before the network. An *http.Client is
-// unwrapped to its RoundTripper, which cannot follow a redirect.
-func sender(options *ClientOptions) (send func(*http.Request) (*http.Response, error), closeIdle func()) {
-	switch t := options.Transport.(type) {
-	case nil:
-		transport := newTransport(cmp.Or(options.MaxConnsPerHost, defaultMaxConnsPerHost))
-		return bounded(transport), transport.CloseIdleConnections
-	case *http.Client:
-		var transport = http.DefaultTransport
-		if t.Transport != nil {
-			transport = t.Transport
-		}
-		return withTimeout(transport.RoundTrip, t.Timeout), t.CloseIdleConnections
-	default:
-		return t.Do, func() {}
-	}
 }

@@ -7,6 +7,7 @@ import (
 	"io"
 	"maps"
 	"net/http"
+	"net/url"
 	"time"
 )
 
@@ -22,7 +23,8 @@ const loopbackToken = "loopback-placeholder"
 // result back, past policies that may replace it. It belongs to the one
 // goroutine that runs the call.
 type attempt struct {
-	path string // in: the only path this call may leave with
+	path  string // in: the only path this call may leave with
+	query string // in: what the guard puts behind it
 
 	// in: the caller's context, for the credential. The pipeline's carries
 	// settings, retries off among them, that azcore would apply to the
@@ -40,7 +42,7 @@ type attemptKey struct{}
 type guard struct {
 	endpoint endpoint
 	tokens   *tokenSource
-	send     func(*http.Request) (*http.Response, error)
+	sender   sender
 }
 
 // Do sends req if, and only if, it is still the request that was built.
@@ -66,14 +68,19 @@ func (g *guard) do(req *http.Request, a *attempt) (*http.Response, error) {
 			return nil, err
 		}
 	}
+	ctx, cancel := g.sender.bound(req.Context())
+	defer cancel()
 	// A private copy: the pipeline's policies, logs and traces keep req.
-	out := *req
+	out := req.WithContext(ctx)
+	// The query comes last because azcore would parse it and write it anew for
+	// a log line, for each call and whether anyone listens or not.
+	out.URL = &url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: a.path, RawQuery: a.query}
 	out.Header = maps.Clone(req.Header)
 	out.Header[headerAuthorization] = []string{"Bearer " + token}
 	// After the token, which may have taken a while: the service refuses
 	// requests older than 15 minutes.
 	out.Header[headerOCPDate] = []string{formatTime(time.Now())}
-	resp, err := g.send(&out)
+	resp, err := g.sender.send(out)
 	if err != nil {
 		return nil, err
 	}
@@ -101,6 +108,8 @@ func (g *guard) check(req *http.Request, path string) error {
 		return &ArgumentError{Field: "url", Reason: "request was moved to another host"}
 	case u.Opaque != "" || u.EscapedPath() != path:
 		return &ArgumentError{Field: "url", Reason: "request was moved to another path"}
+	case u.RawQuery != "" || u.ForceQuery:
+		return &ArgumentError{Field: "url", Reason: "request was given a query"}
 	case req.Method == http.MethodPost && req.ContentLength != 0:
 		return &ArgumentError{Field: "body", Reason: "request was given a body"}
 	}

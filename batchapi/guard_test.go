@@ -42,6 +42,7 @@ func TestARequestThatWasMovedIsNotSent(t *testing.T) {
 		"the job itself": func(r *http.Request) { r.URL.Path = "/jobs/job/terminate" },
 		"another task":   func(r *http.Request) { r.URL.Path = "/jobs/job/tasks/task2/terminate" },
 		"double slash":   func(r *http.Request) { r.URL.Path = "//jobs/job/tasks/task/terminate" },
+		"query":          func(r *http.Request) { r.URL.RawQuery = "api-version=2016-01-01" },
 		"body":           func(r *http.Request) { r.ContentLength = 2 },
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -66,7 +66,7 @@ func (c *Client) do(ctx context.Context, k call) (_ *answer, err error) {
 	if err := k.validate(); err != nil {
 		return nil, fmt.Errorf("%s: %w", k.operation, err)
 	}
-	a := &attempt{path: k.path(), caller: ctx}
+	a := &attempt{path: k.path(), query: c.query(&k), caller: ctx}
 	ctx = context.WithValue(ctx, attemptKey{}, a)
 	// In the context, where it wins over the options of the client and over
 	// whatever retry options the caller's context carries.
@@ -96,9 +96,8 @@ func (c *Client) do(ctx context.Context, k call) (_ *answer, err error) {
 	return a.answer, nil
 }
 
-// newRequest builds the request but for what only the guard may add: the token
-// and the date.
-func (c *Client) newRequest(ctx context.Context, k *call, path string) (*policy.Request, error) {
+// query is what follows the path.
+func (c *Client) query(k *call) string {
 	query := queryAPIVersion + "=" + url.QueryEscape(c.apiVersion)
 	if k.selects != "" {
 		query += "&" + querySelect + "=" + url.QueryEscape(k.selects)
@@ -106,11 +105,17 @@ func (c *Client) newRequest(ctx context.Context, k *call, path string) (*policy.
 	if k.options.TimeOut != 0 {
 		query += "&" + queryTimeOut + "=" + strconv.Itoa(int(k.options.TimeOut/time.Second))
 	}
+	return query
+}
+
+// newRequest builds the request but for what only the guard may add: the query,
+// the token and the date.
+func (c *Client) newRequest(ctx context.Context, k *call, path string) (*policy.Request, error) {
 	raw := &http.Request{
 		Method: k.method,
 		// From its parts, never joined: joining cleans the path, and cleaning is
 		// how an id climbs out of it.
-		URL:   &url.URL{Scheme: c.endpoint.scheme, Host: c.endpoint.host, Path: path, RawQuery: query},
+		URL:   &url.URL{Scheme: c.endpoint.scheme, Host: c.endpoint.host, Path: path},
 		Host:  c.endpoint.host,
 		Proto: "HTTP/1.1", ProtoMajor: 1, ProtoMinor: 1,
 		Header: make(http.Header),

@@ -222,6 +222,33 @@ func TestAClaimsChallengeReachesTheNextAcquisitionOnly(t *testing.T) {
 	})
 }
 
+// claimless is a developer tool's credential.
+type claimless struct{ authority }
+
+func (c *claimless) GetToken(ctx context.Context, o policy.TokenRequestOptions) (azcore.AccessToken, error) {
+	if token, err := c.authority.GetToken(ctx, o); o.Claims == "" || err != nil {
+		return token, err
+	}
+	return azcore.AccessToken{}, errors.New("claims are for the command line")
+}
+
+func TestACredentialThatTakesNoClaimsIsAskedWithout(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c := &claimless{authority{lifetime: time.Hour}}
+		s := newTokenSource(c, "scope")
+		first := want(t, s, "token1")
+		s.refused(first, "")
+		s.invalidate()
+		second := want(t, s, "token3") // the second was refused for its claims
+		s.refused(second, "the service's own")
+		s.invalidate()
+		if _, _, err := s.get(t.Context()); err == nil {
+			t.Error("the service's claims were left out")
+		}
+	})
+}
+
 func TestAPanicInTheCredentialDoesNotStrandTheWaiters(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -1,9 +1,9 @@
 package batchapi
 
 import (
+	"cmp"
 	"context"
 	"crypto/tls"
-	"io"
 	"net"
 	"net/http"
 	"time"
@@ -54,36 +54,39 @@ func newDialer() *net.Dialer {
 	return &net.Dialer{Timeout: dialTimeout, KeepAlive: 30 * time.Second}
 }
 
-// bounded sends through transport within totalTimeout, the body included.
-func bounded(transport *http.Transport) func(*http.Request) (*http.Response, error) {
-	return withTimeout(transport.RoundTrip, totalTimeout)
+// sender is the last step before the network.
+type sender struct {
+	send      func(*http.Request) (*http.Response, error)
+	limit     time.Duration // of a call, the reading of its body included; 0: none
+	closeIdle func()
 }
 
-// withTimeout keeps the meaning of http.Client.Timeout. The guard reads the
-// answer before it returns, so the limit is released with the body.
-func withTimeout(send func(*http.Request) (*http.Response, error), limit time.Duration) func(*http.Request) (*http.Response, error) {
-	if limit <= 0 {
-		return send
-	}
-	return func(req *http.Request) (*http.Response, error) {
-		ctx, cancel := context.WithTimeout(req.Context(), limit)
-		resp, err := send(req.WithContext(ctx))
-		if err != nil {
-			cancel()
-			return nil, err
+// newSender returns the way that options name. An *http.Client is unwrapped to
+// its RoundTripper, which can neither follow a redirect nor keep a cookie; its
+// Timeout keeps its meaning.
+func newSender(options *ClientOptions) sender {
+	switch t := options.Transport.(type) {
+	case nil:
+		return pooled(newTransport(cmp.Or(options.MaxConnsPerHost, defaultMaxConnsPerHost)))
+	case *http.Client:
+		var transport = http.DefaultTransport
+		if t.Transport != nil {
+			transport = t.Transport
 		}
-		resp.Body = &cancelingBody{ReadCloser: resp.Body, cancel: cancel}
-		return resp, nil
+		return sender{send: transport.RoundTrip, limit: t.Timeout, closeIdle: t.CloseIdleConnections}
+	default:
+		return sender{send: t.Do, closeIdle: func() {}}
 	}
 }
 
-// cancelingBody releases a call's time limit when its body is closed.
-type cancelingBody struct {
-	io.ReadCloser
-	cancel context.CancelFunc
+func pooled(transport *http.Transport) sender {
+	return sender{send: transport.RoundTrip, limit: totalTimeout, closeIdle: transport.CloseIdleConnections}
 }
 
-func (b *cancelingBody) Close() error {
-	defer b.cancel()
-	return b.ReadCloser.Close()
+// bound limits a call that begins now.
+func (s *sender) bound(ctx context.Context) (context.Context, context.CancelFunc) {
+	if s.limit <= 0 {
+		return ctx, func() {}
+	}
+	return context.WithTimeout(ctx, s.limit)
 }

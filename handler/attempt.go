@@ -3,6 +3,7 @@ package handler
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -113,6 +114,9 @@ func (c *call) terminate(ctx, delivery context.Context, ifMatch string) (verdict
 	})
 	if err == nil {
 		c.result.Status, c.result.RequestID, c.result.Code, c.result.Detail = answer.StatusCode, answer.RequestID, "", ""
+		if answer.StatusCode != http.StatusNoContent {
+			c.result.Detail = fmt.Sprintf("Batch answered %d; only 204 is documented", answer.StatusCode)
+		}
 		return final(Terminated), nil
 	}
 	v := c.judge(delivery, err)

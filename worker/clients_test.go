@@ -126,8 +126,11 @@ func TestRetiredClientIsClosedOnceItsCallsAreBack(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		queue := newScripted(messages(1)...)
 		var inside, closes, early atomic.Int32
+		var closed time.Time // the first one
 		queue.close = func(context.Context) error {
-			closes.Add(1)
+			if closes.Add(1) == 1 {
+				closed = time.Now()
+			}
 			early.Add(inside.Load())
 			return nil
 		}
@@ -141,9 +144,17 @@ func TestRetiredClientIsClosedOnceItsCallsAreBack(t *testing.T) {
 			}
 			return nil
 		}
+		start := time.Now()
 		r := run(t, queue, always(handler.Terminated))
+		synctest.Wait()
+		c, err := r.clients.get(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c.fail("receive", errLinkFailed)
 		time.Sleep(time.Minute)
 		r.end()
+		equal(t, "closed", closed.Sub(start), guardMargin/2)
 		equal(t, "closes, calls inside at a close", [2]int32{closes.Load(), early.Load()}, [2]int32{int32(queue.clientsMade()), 0})
 	})
 }
@@ -186,4 +197,27 @@ func TestQueueClosedToSendersIsStillReceivedFrom(t *testing.T) {
 			})
 		})
 	}
+}
+
+// The end of a client that was already replaced takes nothing away.
+func TestLateNewsOfAnOldClientLeavesItsSuccessorAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, newScripted(), always(handler.Terminated))
+		synctest.Wait()
+		old, _ := r.clients.get(t.Context())
+		old.fail("receive", errLinkFailed)
+		old.fail("settle", errHung)
+		time.Sleep(time.Second)
+		r.clients.withdraw(old)
+		fresh, err := r.clients.get(t.Context())
+		if err != nil || fresh == old {
+			t.Errorf("client %v, %v; want the successor", fresh, err)
+		}
+		equal(t, "replacements", [2]float64{r.metric(t, "client_replacements_total"), r.metric(t, "client_replacements_total", "receive")}, [2]float64{1, 1})
+		if _, err := do(t.Context(), old, time.Second, func(context.Context) (int, error) { return 1, nil }); !errors.Is(err, errReplaced) {
+			t.Errorf("a call on the old client: %v; want it refused", err)
+		}
+		r.end()
+	})
 }

@@ -7,7 +7,7 @@
 //
 //	fetch      pump.go       asks for exactly the free slots
 //	hold       lock.go       renews the lock while the work is under way, cancels the work when it is lost
-//	decide     process.go    remembered outcome, or handler.Handle; a panic stays with its message
+//	decide     process.go    remembered outcome (finished.go, twins.go), or handler.Handle; a panic stays with its message
 //	settle     settle.go     complete, dead-letter, or redeliver (redeliver.go): once, on a context of its own
 //	record     settle.go     one outcome in a metric and in one log line
 //

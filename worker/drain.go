@@ -22,8 +22,8 @@ const (
 
 // Report says how the deliveries ended that were under way when the drain began.
 type Report struct {
-	// Finished were decided and settled, HandedBack were put back into the queue without raising their delivery count, Left
-	// keep their lock until it ends by itself.
+	// Finished were decided and settled, HandedBack were put back into the queue, Left keep their lock until it ends by itself.
+	// Handing back raises no delivery count, but for the message of a panic and where copies cannot be sent.
 	Finished, HandedBack, Left int
 	// Took is the time from the signal to the end.
 	Took time.Duration

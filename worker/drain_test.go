@@ -48,6 +48,10 @@ func TestDrainHandsStragglersBackWithinTheGrace(t *testing.T) {
 				t.Error("a copy of a drained message waits; it must be there for the next worker at once")
 			}
 		}
+		for result, want := range map[string]float64{"finished": 0, "handed_back": 5, "left": 0} {
+			equal(t, "metric of "+result, r.metric(t, "drain_deliveries", result), want)
+		}
+		equal(t, "copies counted", r.metric(t, "redeliveries_scheduled_total", "draining"), 5.0)
 		equal(t, "abandoned", strings.Contains(strings.Join(queue.operations(), " "), "abandon"), false)
 	})
 }
@@ -153,3 +157,25 @@ var straggler = decisions(func(ctx context.Context, _ handler.Message) handler.R
 	<-ctx.Done()
 	return handler.Result{Outcome: handler.Draining, Request: handler.Request{Endpoint: account}}
 })
+
+// What does not even heed its interruption is left to its lock, and said so.
+func TestDrainLeavesWhatDoesNotHeedTheInterruption(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, newScripted(messages(3)...), decisions(func(ctx context.Context, m handler.Message) handler.Result {
+			switch m.RequestIdentity {
+			case "m0":
+				time.Sleep(time.Hour)
+			case "m1":
+				<-ctx.Done()
+				panic("interrupted in the middle")
+			}
+			return handler.Result{Outcome: handler.Terminated}
+		}))
+		time.Sleep(time.Second)
+		equal(t, "in flight before", r.metric(t, "in_flight"), 2.0)
+		equal(t, "report", r.end(), Report{HandedBack: 1, Left: 1, Took: r.config.Grace - exitReserve})
+		time.Sleep(2 * time.Hour)
+		equal(t, "in flight in the end", r.metric(t, "in_flight"), 0.0)
+	})
+}

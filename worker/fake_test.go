@@ -26,7 +26,7 @@ type scripted struct {
 	silent  bool          // locks come without the time they end
 	close   func(context.Context) error
 	// before, when set, runs before an operation ("dial", "probe", "open", "receive", "renew", "complete", "abandon", "dead-letter
-	// <reason>", "send"); an error is the answer, errDone an answer without effect, errUnanswered (of a send) an effect without an answer.
+	// <reason>", "send"); an error is the answer, errDone an answer without effect, errUnanswered an effect without an answer.
 	before func(ctx context.Context, op string, m *azservicebus.ReceivedMessage) error
 
 	mu        sync.Mutex
@@ -122,9 +122,9 @@ var (
 
 func lostLock() error { return &azservicebus.Error{Code: azservicebus.CodeLockLost} }
 
-func (s *scripted) settle(ctx context.Context, op string, m *azservicebus.ReceivedMessage, then func(*azservicebus.ReceivedMessage)) error {
+func (s *scripted) settle(ctx context.Context, op string, m *azservicebus.ReceivedMessage) error {
 	hooked := s.hook(ctx, op, m)
-	if hooked != nil && !errors.Is(hooked, errDone) {
+	if hooked != nil && !errors.Is(hooked, errDone) && !errors.Is(hooked, errUnanswered) {
 		return hooked
 	}
 	s.mu.Lock()
@@ -133,24 +133,24 @@ func (s *scripted) settle(ctx context.Context, op string, m *azservicebus.Receiv
 	if !ok || time.Now().After(s.until[m.LockToken]) {
 		return lostLock()
 	}
-	if hooked == nil {
-		delete(s.locked, m.LockToken)
-		s.log = append(s.log, op+" "+original.MessageID)
-		then(original)
+	if errors.Is(hooked, errDone) {
+		return nil
 	}
-	return nil
+	delete(s.locked, m.LockToken)
+	s.log = append(s.log, op+" "+original.MessageID)
+	return hooked
 }
 
 func (s *scripted) CompleteMessage(ctx context.Context, m *azservicebus.ReceivedMessage, _ *azservicebus.CompleteMessageOptions) error {
-	return s.settle(ctx, "complete", m, func(*azservicebus.ReceivedMessage) {})
+	return s.settle(ctx, "complete", m)
 }
 
 func (s *scripted) AbandonMessage(ctx context.Context, m *azservicebus.ReceivedMessage, _ *azservicebus.AbandonMessageOptions) error {
-	return s.settle(ctx, "abandon", m, func(*azservicebus.ReceivedMessage) {})
+	return s.settle(ctx, "abandon", m)
 }
 
 func (s *scripted) DeadLetterMessage(ctx context.Context, m *azservicebus.ReceivedMessage, o *azservicebus.DeadLetterOptions) error {
-	return s.settle(ctx, "dead-letter "+*o.Reason, m, func(*azservicebus.ReceivedMessage) {})
+	return s.settle(ctx, "dead-letter "+*o.Reason, m)
 }
 
 func (s *scripted) RenewMessageLock(ctx context.Context, m *azservicebus.ReceivedMessage, _ *azservicebus.RenewMessageLockOptions) error {

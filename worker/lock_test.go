@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -97,33 +98,6 @@ func TestHangingRenewalDelaysNoOther(t *testing.T) {
 		if len(queue.operations()) != 1 {
 			t.Errorf("settled %v; want exactly the message whose renewals were answered", queue.operations())
 		}
-		r.end()
-	})
-}
-
-// A renewal that hangs keeps neither the settlement waiting nor the slot taken.
-func TestHangingRenewalDelaysNoSettlement(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		queue := newScripted(messages(1)...)
-		renewing := make(chan struct{})
-		queue.before = func(ctx context.Context, op string, _ *azservicebus.ReceivedMessage) error {
-			if op == "renew" {
-				close(renewing)
-				<-ctx.Done()
-				return ctx.Err()
-			}
-			return nil
-		}
-		r := run(t, queue, decisions(func(context.Context, handler.Message) handler.Result {
-			<-renewing
-			time.Sleep(time.Second)
-			return handler.Result{Outcome: handler.Terminated}
-		}))
-		<-renewing
-		time.Sleep(time.Second)
-		synctest.Wait()
-		equal(t, "operations", queue.operations(), []string{"complete m0"})
 		r.end()
 	})
 }
@@ -222,45 +196,57 @@ func TestGrantedTimeIsBoundedByWhatServiceBusGrants(t *testing.T) {
 	})
 }
 
-func TestLostLockIsCountedOnce(t *testing.T) {
+// A message that waits for a handler holds a lock too: it is renewed, and when it is lost nobody works on the message.
+func TestLockOfAWaitingMessage(t *testing.T) {
 	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		queue := newScripted(messages(2)...)
-		queue.before = func(_ context.Context, op string, m *azservicebus.ReceivedMessage) error {
-			if op == "renew" || op == "complete" {
-				return lostLock()
-			}
-			return nil
-		}
-		r := run(t, queue, decisions(func(ctx context.Context, m handler.Message) handler.Result {
-			if m.RequestIdentity == "m0" {
-				<-ctx.Done() // its lock is lost, and its answer arrives all the same
-			}
-			return handler.Result{Outcome: handler.Terminated}
-		}))
-		time.Sleep(time.Minute)
-		r.end()
-		equal(t, "locks lost, one during the work and one at the settlement", r.metric(t, "locks_lost_total"), 2.0)
-	})
+	for name, lost := range map[string]bool{"is kept": false, "is lost": true} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				queue := newScripted(messages(5)...)
+				var handled sync.Map
+				queue.before = func(_ context.Context, op string, m *azservicebus.ReceivedMessage) error {
+					if lost && op == "renew" {
+						queue.mu.Lock()
+						defer queue.mu.Unlock()
+						if _, ok := handled.Load(queue.locked[m.LockToken].MessageID); !ok {
+							return lostLock()
+						}
+					}
+					return nil
+				}
+				r := run(t, queue, decisions(func(_ context.Context, m handler.Message) handler.Result {
+					handled.Store(m.RequestIdentity, true)
+					time.Sleep(3 * time.Minute)
+					return handler.Result{Outcome: handler.Terminated}
+				}), func(c *Config) { c.ReadyBuffer = 1 })
+				time.Sleep(10 * time.Minute)
+				r.end()
+				got := r.outcomes()
+				if want := map[bool]string{true: "lock_lost", false: "terminated"}[lost]; len(got) != 5 || !slices.Contains(got, want) || slices.Contains(got, "lock_lost") != lost {
+					t.Errorf("outcomes %v; want five, %s among them", got, want)
+				}
+				equal(t, "settled", len(queue.operations()), map[bool]int{true: 4, false: 5}[lost])
+				equal(t, "locks lost", r.metric(t, "locks_lost_total"), map[bool]float64{true: 1}[lost])
+			})
+		})
+	}
 }
 
-// With every settlement slow, a decided message waits for its turn; its lock is kept meanwhile.
-func TestLockIsKeptWhileTheSettlementWaitsForItsTurn(t *testing.T) {
+func TestLockIsNotHeldLongerThanAllowed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		queue := newScripted(messages(3)...)
-		queue.lockFor = shortestLock
-		stalled := time.Now().Add(7 * time.Second)
-		queue.before = func(ctx context.Context, op string, _ *azservicebus.ReceivedMessage) error {
-			if op == "complete" && time.Now().Before(stalled) {
-				<-ctx.Done()
-				return ctx.Err()
-			}
-			return nil
-		}
-		r := run(t, queue, always(handler.Terminated), func(c *Config) { c.Concurrency = 1 })
-		time.Sleep(time.Minute)
+		var took time.Duration // read after the worker's end
+		start := time.Now()
+		r := run(t, newScripted(messages(1)...), decisions(func(ctx context.Context, _ handler.Message) handler.Result {
+			<-ctx.Done()
+			took = time.Since(start)
+			return handler.Result{Outcome: handler.LockLost}
+		}), func(c *Config) { c.MaxLock = 5 * time.Minute })
+		time.Sleep(time.Hour)
 		r.end()
-		equal(t, "the one that waited is settled", slices.Contains(queue.operations(), "complete m2"), true)
+		if took < 5*time.Minute || took > 6*time.Minute {
+			t.Errorf("the work was ended after %v; want the first renewal after 5 minutes to be the last", took)
+		}
 	})
 }

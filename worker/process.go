@@ -103,6 +103,8 @@ func level(r handler.Result, s settlement) zapcore.Level {
 	switch decision := r.Outcome.Decision(); {
 	case r.Outcome == handler.Panic:
 		return zapcore.ErrorLevel
+	case r.Outcome == handler.Terminated && r.Detail != "": // it worked, but not as documented
+		return zapcore.WarnLevel
 	case decision == handler.DeadLetter, decision == handler.Pause, s.result == "unconfirmed", s.result == "failed", s.result == "lock_lost":
 		return zapcore.WarnLevel
 	}

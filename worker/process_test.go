@@ -63,3 +63,23 @@ func TestPanicStaysWithItsMessage(t *testing.T) {
 		r.end()
 	})
 }
+
+// A handler falls free as the work is interrupted: the message that waited for it is not begun.
+func TestInterruptedMessageIsNotBegun(t *testing.T) {
+	t.Parallel()
+	for cause, want := range map[error]handler.Outcome{handler.ErrLockLost: handler.LockLost, handler.ErrDraining: handler.Draining} {
+		synctest.Test(t, func(t *testing.T) {
+			r := run(t, newScripted(), decisions(func(context.Context, handler.Message) handler.Result {
+				t.Error("begun")
+				return handler.Result{}
+			}))
+			ctx, cancel := context.WithCancelCause(t.Context())
+			cancel(cause)
+			for range 100 { // a select takes either of two that are ready
+				equal(t, "outcome", r.decide(ctx, newDelivery(nil, message("a", 1))).Outcome, want)
+			}
+			equal(t, "handlers taken", len(r.handlers), 0)
+			r.end()
+		})
+	}
+}

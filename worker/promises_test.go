@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/zap/zapcore"
 
 	"batchterminator/batchapi/batchtest"
 	"batchterminator/worker/servicebustest"
@@ -303,5 +304,20 @@ func TestHostileIdsMakeNoCall(t *testing.T) {
 		}
 		s.until(t, time.Minute, "dead letters", func(c servicebustest.Counts) bool { return c.DeadLettered == 2*len(hostile) })
 		equal(t, "calls", s.account.CallCount(), 0)
+	})
+}
+
+// A 200 where 204 is documented is a success, and a line that somebody should read.
+func TestUndocumentedSuccessIsASuccessWithAWarning(t *testing.T) {
+	t.Parallel()
+	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
+		s.account.OnNext(batchtest.Body(http.StatusOK, "application/json", []byte("{}")))
+		s.task(t, "a")
+		s.until(t, time.Minute, "the completion", func(c servicebustest.Counts) bool { return c.Completed == 1 })
+		line := s.logs.FilterMessage("delivery").All()[0]
+		if line.Level != zapcore.WarnLevel || !strings.Contains(fmt.Sprint(line.ContextMap()["detail"]), "only 204 is documented") {
+			t.Errorf("%v %v; want a warning that names the status", line.Level, line.ContextMap())
+		}
+		equal(t, "outcomes", s.outcomes(), map[string]int{"terminated": 1})
 	})
 }

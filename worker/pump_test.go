@@ -40,14 +40,17 @@ func TestPumpNeverAsksForMoreThanItsFreeSlots(t *testing.T) {
 
 func TestReceiveFailuresReplaceTheClient(t *testing.T) {
 	t.Parallel()
-	for name, fault := range map[string]func(context.Context) error{
-		"nothing and no error means that the link failed": func(context.Context) error { return errDone },
-		"error": func(context.Context) error { return errors.New("detached") },
-		"panic": func(context.Context) error { panic("DeadLetterReason is an int") },
-		"hung": func(context.Context) error {
+	for name, c := range map[string]struct {
+		fault func(context.Context) error
+		cause string
+	}{
+		"nothing and no error means that the link failed": {func(context.Context) error { return errDone }, "receive"},
+		"error": {func(context.Context) error { return errors.New("detached") }, "receive"},
+		"panic": {func(context.Context) error { panic("DeadLetterReason is an int") }, "panic"},
+		"hung": {func(context.Context) error {
 			time.Sleep(time.Minute)
 			return errors.New("too late")
-		},
+		}, "hung"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
@@ -56,13 +59,14 @@ func TestReceiveFailuresReplaceTheClient(t *testing.T) {
 				faulty.Store(true)
 				queue.before = func(ctx context.Context, op string, _ *azservicebus.ReceivedMessage) error {
 					if op == "receive" && faulty.CompareAndSwap(true, false) {
-						return fault(ctx)
+						return c.fault(ctx)
 					}
 					return nil
 				}
 				r := run(t, queue, always(handler.Terminated))
 				time.Sleep(3 * time.Minute)
 				equal(t, "clients", queue.clientsMade(), 2)
+				equal(t, "replacements, by cause", [2]float64{r.metric(t, "client_replacements_total"), r.metric(t, "client_replacements_total", c.cause)}, [2]float64{1, 1})
 				equal(t, "settled", len(queue.operations()), 3)
 				if name == "panic" {
 					equal(t, "asked for after the panic", queue.demands()[1], 1)
@@ -125,14 +129,17 @@ func TestGateThatClosesDuringAReconnectStopsIntake(t *testing.T) {
 func TestGateThatClosesWithdrawsTheReceiveUnderWay(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		queue := newScripted()
+		old := message("old", 99)
+		*old.EnqueuedTime = old.EnqueuedTime.Add(-time.Hour)
+		queue := newScripted(old)
 		r := run(t, queue, always(handler.Terminated))
 		synctest.Wait()
 		r.gates.Observe(account, handler.AuthFailed, 0)
 		synctest.Wait()
+		equal(t, "oldest message, while nobody knows that the queue is empty", r.metric(t, "oldest_message_age_seconds"), 3600.0)
 		queue.add(messages(2)...)
 		time.Sleep(pauses[causeAuth].first - time.Second)
-		equal(t, "settled while the gate is closed", queue.operations(), nil)
+		equal(t, "settled while the gate is closed", queue.operations(), []string{"complete old"})
 		equal(t, "credit outstanding", r.metric(t, "credits_outstanding"), 0.0)
 		equal(t, "clients", queue.clientsMade(), 1)
 		r.end()
@@ -160,6 +167,55 @@ func TestHeldBytesStopIntake(t *testing.T) {
 		close(release)
 		time.Sleep(time.Minute)
 		equal(t, "settled", len(queue.operations()), 3)
+		equal(t, "asked for when nothing is held any more", queue.demands()[1], 4)
+		r.end()
+	})
+}
+
+// The link is proved to be alive by what it delivers; a probe is for silence.
+func TestTrafficNeedsNoProof(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted()
+		var probes atomic.Int32
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op == "probe" {
+				probes.Add(1)
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.Terminated))
+		for _, m := range messages(20) {
+			time.Sleep(probeAfter / 2)
+			queue.add(m)
+		}
+		equal(t, "probes but for the warm-up", probes.Load()-1, 0)
+		time.Sleep(10 * probeAfter)
+		if n := probes.Load() - 1; n < 8 || n > 10 {
+			t.Errorf("%d probes in ten minutes of silence; want about one each", n)
+		}
+		r.end()
+	})
+}
+
+// An account that is open again is used at once, not when the next slot falls free.
+func TestGateThatOpensWakesThePump(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted(messages(1)...)
+		release := make(chan struct{})
+		r := run(t, queue, decisions(func(context.Context, handler.Message) handler.Result {
+			<-release
+			return handler.Result{Outcome: handler.Terminated}
+		}))
+		synctest.Wait()
+		r.gates.Observe(account, handler.AuthFailed, 0)
+		time.Sleep(pauses[causeAuth].first + time.Second)
+		asked := len(queue.demands())
+		r.gates.Observe(account, handler.Terminated, 0)
+		synctest.Wait()
+		equal(t, "receives since the gate opened", queue.demands()[asked:], []int{3})
+		close(release)
 		r.end()
 	})
 }

@@ -6,6 +6,7 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -236,5 +237,37 @@ func TestRequestThatMayNotComeBackIsDeadLettered(t *testing.T) {
 		equal(t, "operations", queue.operations(), []string{"dead-letter retries_exhausted old"})
 		equal(t, "outcomes", r.outcomes(), []string{"retries_exhausted"})
 		r.end()
+	})
+}
+
+// The request was given up, and its dead-letter was lost: it is dead-lettered for the same reason, without another call.
+func TestRequestThatWasGivenUpIsNotTriedAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		old := message("old", 1)
+		*old.EnqueuedTime = old.EnqueuedTime.Add(-25 * time.Hour)
+		again := *old
+		queue := newScripted()
+		var lost atomic.Bool
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if strings.HasPrefix(op, "dead-letter") && lost.CompareAndSwap(false, true) {
+				return lostLock()
+			}
+			return nil
+		}
+		calls := 0
+		r := run(t, queue, decisions(func(context.Context, handler.Message) handler.Result {
+			calls++
+			return handler.Result{Outcome: handler.JobDisabled, Request: handler.Request{Endpoint: account}}
+		}))
+		r.gates.Observe(account, handler.JobDisabled, 0)
+		queue.add(old)
+		time.Sleep(time.Minute)
+		queue.add(&again)
+		time.Sleep(time.Minute)
+		r.end()
+		equal(t, "calls", calls, 1)
+		equal(t, "outcomes", r.outcomes(), []string{"retries_exhausted", "retries_exhausted"})
+		equal(t, "operations", queue.operations(), []string{"dead-letter retries_exhausted old"})
 	})
 }

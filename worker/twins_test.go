@@ -80,8 +80,10 @@ func TestMessageIsRedundantOnceItsCopyOrATwinArrived(t *testing.T) {
 	if forged := bare(message(one.Properties.MessageID.(string), 9)); redundant(forged) || redundant(original) {
 		t.Error("a message with the copy's id, but of another request, was taken for the copy")
 	}
-	if redundant(twin) || redundant(twin) {
-		t.Error("the copy that arrived first does not carry the request")
+	for range 2 { // its own redelivery is no twin
+		if redundant(twin) {
+			t.Error("the copy that arrived first does not carry the request")
+		}
 	}
 	if !redundant(other) || !redundant(original) {
 		t.Error("its twin and its original are not redundant")
