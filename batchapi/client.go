@@ -84,8 +84,8 @@ func NewClient(endpoint string, cred azcore.TokenCredential, options *ClientOpti
 	way := newSender(options)
 	c.closeIdle = way.closeIdle
 	c.azure, err = azcore.NewClient(moduleName, moduleVersion, azruntime.PipelineOptions{
-		AllowedHeaders:         []string{headerClientRequestID, headerReturnClientRequestID, headerDataServiceID},
-		Tracing:                azruntime.TracingOptions{Namespace: "Microsoft.Batch"},
+		AllowedHeaders: []string{headerClientRequestID, headerReturnClientRequestID, headerDataServiceID},
+		Tracing:        azruntime.TracingOptions{Namespace: "Microsoft.Batch"},
 	}, pipelineOptions(options, &guard{endpoint: target, tokens: c.tokens, sender: way}))
 	if err != nil {
 		return nil, fmt.Errorf("batch client: %w", err)

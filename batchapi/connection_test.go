@@ -155,7 +155,7 @@ func TestTheProxyOfTheEnvironmentIsUsed(t *testing.T) {
 		asked <- req.Method + " " + req.Host + req.Header.Get("Authorization")
 		_, _ = conn.Write([]byte("HTTP/1.1 403 Forbidden\r\nContent-Length: 0\r\n\r\n"))
 	})
-	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheProxyOfTheEnvironmentIsUsed$") //nolint:gosec // this binary
+	again := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestTheProxyOfTheEnvironmentIsUsed$")
 	again.Env = append(os.Environ(), throughProxy+"=1", "HTTPS_PROXY=http://"+listener.Addr().String(), "NO_PROXY=", "no_proxy=")
 	out, err := again.CombinedOutput()
 	_ = listener.Close()

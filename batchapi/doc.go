@@ -32,7 +32,8 @@
 // failed acquisition is repeated by every waiter in turn, and it sets the
 // header where later policies can read it. azcore's retries are always off:
 // they would repeat a call with one ocp-date and hide attempts from the policy
-// that counts them. Its body download is unbounded, so the guard reads first.
+// that counts them. Its body download is unbounded, so the guard reads first, and
+// its log policies parse the query of every call, so the guard adds that last.
 // Shared Key is absent on purpose: it grants the whole account, and accounts
 // that allow Entra ID only refuse it. HTTP/2 is off; transport.go says why.
 //

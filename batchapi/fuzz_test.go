@@ -6,6 +6,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode"
@@ -41,14 +42,24 @@ func FuzzErrorBody(f *testing.F) {
 	})
 }
 
+// The grammar of ids as the service documents it, and as it names the jobs of a
+// schedule.
+var (
+	idGrammar    = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+	jobIDGrammar = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}(:job-[1-9][0-9]{0,9})?$`)
+)
+
 // FuzzPathsStayWithinTheTask holds the promise that matters most: what the
 // grammar lets through survives any cleaning and decoding unchanged.
 func FuzzPathsStayWithinTheTask(f *testing.F) {
-	for _, id := range []string{"task", "..", ".", "%2e%2e", "a/b", `a\b`, "s:job-1", "a b", "\x00", "é", "a%", "?", "#", ";"} {
+	for _, id := range []string{"task", "..", ".", "%2e%2e", "a/b", `a\b`, "s:job-1", "s:job-10987654321", "s:job-01", ":job-1", "s:job-1:job-1", strings.Repeat("a", 64), strings.Repeat("a", 65), "a b", "\x00", "é", "a%", "?", "#", ";"} {
 		f.Add("job", id)
 		f.Add(id, "task")
 	}
 	f.Fuzz(func(t *testing.T, jobID, taskID string) {
+		if isID(taskID) != idGrammar.MatchString(taskID) || isJobID(jobID) != jobIDGrammar.MatchString(jobID) {
+			t.Errorf("job %q, task %q: not judged by the grammar", jobID, taskID)
+		}
 		k := call{jobID: jobID, taskID: taskID, action: "/terminate", options: &TerminateTaskOptions{}}
 		if k.validate() != nil {
 			return

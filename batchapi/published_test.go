@@ -221,8 +221,8 @@ func officialAccount(t *testing.T, p map[string]string) (*batchtest.Account, *ba
 	return account, client
 }
 
-// holdOfficial compares a request with an example's parameters. Its ocp-date is
-// no date at all: the weekday is wrong.
+// holdOfficial compares a request with an example's parameters, except for the
+// example's ocp-date, whose weekday is wrong; ours is today's.
 func holdOfficial(t *testing.T, call batchtest.Call, path string, p map[string]string) {
 	t.Helper()
 	if call.Path != path || call.Query.Get("api-version") != p["api-version"] || call.Header.Get("client-request-id") != p["client-request-id"] || call.Header.Get("ocp-date") == "" {

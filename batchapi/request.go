@@ -7,8 +7,8 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
-	"regexp"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -30,19 +30,32 @@ const (
 )
 
 const (
+	maxIDBytes     = 64
 	maxETagBytes   = 256
 	maxServiceTime = 30 * time.Second
 )
 
-var (
-	// idGrammar is that of job and task ids: no dot, slash, percent sign or
-	// space, so that an id is one path segment whatever cleans the path.
-	idGrammar = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
+// isID holds job and task ids to their grammar: no dot, slash, percent sign or
+// space, so that an id is one path segment whatever cleans the path.
+func isID(s string) bool {
+	for i := range len(s) {
+		c := s[i]
+		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
+			return false
+		}
+	}
+	return 0 < len(s) && len(s) <= maxIDBytes
+}
 
-	// jobIDGrammar adds the ids the service itself gives to the jobs of a job
-	// schedule, {scheduleId}:job-{n}.
-	jobIDGrammar = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}(:job-[1-9][0-9]{0,9})?$`)
-)
+// isJobID adds the ids the service itself gives to the jobs of a job schedule,
+// {scheduleId}:job-{n}.
+func isJobID(s string) bool {
+	schedule, number, scheduled := strings.Cut(s, ":job-")
+	if scheduled && (number == "" || len(number) > 10 || number[0] == '0' || strings.Trim(number, "0123456789") != "") {
+		return false
+	}
+	return isID(schedule)
+}
 
 // call is one request before it is built.
 type call struct {
@@ -164,10 +177,10 @@ func (c *Client) setHeaders(h http.Header, o *TerminateTaskOptions) {
 // validate refuses what must never be sent, and what the service would refuse
 // with a text that is harder to read.
 func (k *call) validate() error {
-	if !jobIDGrammar.MatchString(k.jobID) {
+	if !isJobID(k.jobID) {
 		return &ArgumentError{Field: "jobId", Reason: "must be 1 to 64 letters, digits, hyphens and underscores, or such an id followed by :job-{n}"}
 	}
-	if !idGrammar.MatchString(k.taskID) {
+	if !isID(k.taskID) {
 		return &ArgumentError{Field: "taskId", Reason: "must be 1 to 64 letters, digits, hyphens and underscores"}
 	}
 	return k.options.validate()

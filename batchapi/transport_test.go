@@ -162,7 +162,7 @@ func TestHTTP1IsSpokenWhereHTTP2IsOffered(t *testing.T) {
 
 func TestTLSBelowVersion12IsRefused(t *testing.T) {
 	t.Parallel()
-	server, transport := secureServer(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11}) //nolint:gosec // the peer to refuse
+	server, transport := secureServer(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})
 	if resp, err := post(t, transport, server.URL); err == nil {
 		t.Errorf("spoke TLS version %#x", resp.TLS.Version)
 	}

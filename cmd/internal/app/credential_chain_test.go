@@ -139,7 +139,7 @@ func newCLI(t *testing.T) (asked func() []string) {
 	log := filepath.Join(dir, "asked")
 	script := "#!/bin/sh\necho \"$@\" >> '" + log + "'\n" +
 		`echo "{\"accessToken\":\"token-$(wc -l < '` + log + `' | tr -d ' ')\",\"expires_on\":4102444800}"` + "\n"
-	if err := os.WriteFile(filepath.Join(dir, "az"), []byte(script), 0o700); err != nil { //nolint:gosec // a program
+	if err := os.WriteFile(filepath.Join(dir, "az"), []byte(script), 0o700); err != nil {
 		t.Fatal(err)
 	}
 	onlyEnvironment(t, map[string]string{"AZURE_TOKEN_CREDENTIALS": "AzureCLICredential"})
