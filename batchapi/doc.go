@@ -35,7 +35,7 @@
 // that counts them. Its body download is unbounded, so the guard reads first, and
 // its log policies parse the query of every call, so the guard adds that last.
 // Shared Key is absent on purpose: it grants the whole account, and accounts
-// that allow Entra ID only refuse it. HTTP/2 is off; transport.go says why.
+// that allow Entra ID only refuse it.
 //
 // To change the API version, headers or conditions, edit request.go; the cloud
 // suffixes and scopes are in endpoint.go; testdata/batch describes the contract

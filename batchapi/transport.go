@@ -22,15 +22,24 @@ const (
 	totalTimeout     = dialTimeout + handshakeTimeout + headerTimeout
 )
 
+// HTTP/2 puts the calls in flight on one connection, so a peer that falls silent
+// there stalls all of them at once. A ping after silence tells such a connection
+// from calls that merely take long, well before the calls' own limits.
+const (
+	pingAfter   = 5 * time.Second // without a frame from the peer
+	pingTimeout = 5 * time.Second
+)
+
 // newTransport returns the pool used when the caller brings none.
 //
-// HTTP/1.1 only: HTTP/2 would put every call in flight on one connection, so
-// that one reset, one lost packet or one GOAWAY fails or delays all of them, and
-// the peer's stream limit would bound concurrency instead of ours. Calls are
-// tiny and bodiless; what matters is that they fail independently.
+// HTTP/2 is spoken where the peer offers it (ALPN, RFC 9113 §3.2). The peer's
+// limit of streams does not bound the calls under way: beyond it a further
+// connection is opened, up to maxConns. A GOAWAY costs nothing: net/http repeats
+// what the peer has not begun, and these requests have no body to lose.
 func newTransport(maxConns int) *http.Transport {
 	protocols := new(http.Protocols)
 	protocols.SetHTTP1(true)
+	protocols.SetHTTP2(true)
 	return &http.Transport{
 		Proxy:                  http.ProxyFromEnvironment,
 		DialContext:            newDialer().DialContext,
@@ -47,6 +56,7 @@ func newTransport(maxConns int) *http.Transport {
 		// bound what it reads.
 		DisableCompression: true,
 		Protocols:          protocols,
+		HTTP2:              &http.HTTP2Config{SendPingTimeout: pingAfter, PingTimeout: pingTimeout},
 	}
 }
 

@@ -15,6 +15,9 @@ const cloudEventsMedia = "application/cloudevents+json"
 
 var cloudEventsPrefixes = []string{"cloudEvents:", "cloudEvents_"}
 
+// Beside specversion (CloudEvents 1.0 §3.1).
+var requiredAttributes = []string{"id", "source", "type"}
+
 // unwrap returns the request object that a message carries, with or without a CloudEvents envelope.
 func unwrap(m Message) ([]byte, error) {
 	media, _, err := mime.ParseMediaType(m.ContentType)
@@ -25,14 +28,23 @@ func unwrap(m Message) ([]byte, error) {
 		return unwrapStructured(m.Body)
 	}
 	for _, prefix := range cloudEventsPrefixes {
-		if v, ok := m.Properties[prefix+"specversion"]; ok {
-			if v != "1.0" {
-				return nil, fmt.Errorf("%sspecversion: want \"1.0\", got %s", prefix, quoted(fmt.Sprint(v)))
-			}
-			break
+		if _, ok := m.Properties[prefix+"specversion"]; ok {
+			return m.Body, checkAttributes(m.Properties, prefix)
 		}
 	}
 	return m.Body, nil
+}
+
+func checkAttributes(properties map[string]any, prefix string) error {
+	if v := properties[prefix+"specversion"]; v != "1.0" {
+		return fmt.Errorf("%sspecversion: want \"1.0\", got %s", prefix, quoted(fmt.Sprint(v)))
+	}
+	for _, name := range requiredAttributes {
+		if v, ok := properties[prefix+name].(string); !ok || v == "" {
+			return fmt.Errorf("%s%s: required string", prefix, name)
+		}
+	}
+	return nil
 }
 
 func unwrapStructured(body []byte) ([]byte, error) {
@@ -52,7 +64,7 @@ func unwrapStructured(body []byte) ([]byte, error) {
 	if v, err := attribute("specversion"); err != nil || v != "1.0" {
 		return nil, fmt.Errorf("body: CloudEvent specversion: want \"1.0\", got %s", quoted(v))
 	}
-	for _, name := range []string{"id", "source", "type"} {
+	for _, name := range requiredAttributes {
 		if v, err := attribute(name); err != nil || v == "" {
 			return nil, fmt.Errorf("body: CloudEvent %s: required string", name)
 		}

@@ -124,6 +124,11 @@ func TestALongHostileValueIsShownShort(t *testing.T) {
 	}
 }
 
+// envelope returns the attributes that CloudEvents 1.0 §3.1 requires.
+func envelope(prefix string) map[string]any {
+	return map[string]any{prefix + "specversion": "1.0", prefix + "id": "1", prefix + "source": "/scheduler", prefix + "type": "task.terminate"}
+}
+
 func TestCloudEventsInBinaryMode(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
@@ -132,8 +137,11 @@ func TestCloudEventsInBinaryMode(t *testing.T) {
 		want       string
 	}{
 		{"no envelope", nil, ""},
-		{"colon", map[string]any{"cloudEvents:specversion": "1.0", "cloudEvents:type": "terminate"}, ""},
-		{"underscore", map[string]any{"cloudEvents_specversion": "1.0"}, ""},
+		{"colon", envelope("cloudEvents:"), ""},
+		{"underscore", envelope("cloudEvents_"), ""},
+		{"no id", map[string]any{"cloudEvents:specversion": "1.0", "cloudEvents_id": "1"}, "cloudEvents:id: required string"},
+		{"empty source", map[string]any{"cloudEvents_specversion": "1.0", "cloudEvents_id": "1", "cloudEvents_source": ""}, "cloudEvents_source: required string"},
+		{"number as type", map[string]any{"cloudEvents_specversion": "1.0", "cloudEvents_id": "1", "cloudEvents_source": "/s", "cloudEvents_type": 7}, "cloudEvents_type: required string"},
 		{"someone else's property", map[string]any{"specversion": "0.3"}, ""},
 		{"old", map[string]any{"cloudEvents:specversion": "0.3"}, `cloudEvents:specversion: want "1.0", got "0.3"`},
 		{"old, underscore", map[string]any{"cloudEvents_specversion": "0.3"}, `cloudEvents_specversion: want "1.0", got "0.3"`},
