@@ -1,6 +1,8 @@
 package dialect
 
 import (
+	"crypto/rand"
+	"encoding/hex"
 	"fmt"
 	"maps"
 	"slices"
@@ -16,6 +18,12 @@ import (
 // link has already held the transfer against the limit.
 func Message(m *message.Message, size int) broker.Message {
 	properties := m.Properties()
+	if properties.MessageID == nil {
+		properties.MessageID = newMessageID()
+		if err := m.SetProperties(properties); err != nil {
+			panic("dialect: message id: " + err.Error()) // decoded a moment ago, and a string encodes
+		}
+	}
 	accepted := broker.Message{
 		ID: messageID(properties.MessageID), SessionID: properties.GroupID, TTL: timeToLive(m, properties), Size: size, Payload: m,
 	}
@@ -26,6 +34,14 @@ func Message(m *message.Message, size int) broker.Message {
 	}
 	m.Strip()
 	return accepted
+}
+
+// newMessageID names a message whose sender did not. Service Bus does; the JavaScript SDK cannot settle a message
+// without an id.
+func newMessageID() string {
+	var id [16]byte
+	_, _ = rand.Read(id[:]) // never fails
+	return hex.EncodeToString(id[:])
 }
 
 // messageID spells an id of any legal type (AMQP 1.0 part 3 §3.2.11) as text, for humans and look-ups; the message

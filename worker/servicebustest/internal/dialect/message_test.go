@@ -28,12 +28,26 @@ func withProperties(t *testing.T, p message.Properties) *message.Message {
 func TestIDsOfEveryTypeReadAsText(t *testing.T) {
 	t.Parallel()
 	for want, id := range map[string]any{
-		"text": "text", "42": uint64(42), "0102": []byte{1, 2}, "": nil,
+		"text": "text", "42": uint64(42), "0102": []byte{1, 2}, "": "",
 		"01000000-0000-0000-0000-000000000000": codec.UUID{1},
 	} {
 		if got := Message(withProperties(t, message.Properties{MessageID: id}), 0).ID; got != want {
 			t.Errorf("id %v reads as %q, want %q", id, got, want)
 		}
+	}
+}
+
+func TestAMessageWithoutIDIsGivenOne(t *testing.T) {
+	t.Parallel()
+	sent := message.Properties{Subject: "subject", CorrelationID: uint64(7)}
+	first, second := withProperties(t, sent), withProperties(t, sent)
+	a, b := Message(first, 0), Message(second, 0)
+	if len(a.ID) != 32 || a.ID == b.ID || first.Properties().MessageID != a.ID {
+		t.Errorf("ids %q and %q; the message says %v", a.ID, b.ID, first.Properties().MessageID)
+	}
+	sent.MessageID = a.ID
+	if diff := cmp.Diff(sent, first.Properties()); diff != "" {
+		t.Errorf("the other properties changed:\n%s", diff)
 	}
 }
 
