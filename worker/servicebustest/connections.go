@@ -8,7 +8,7 @@ import (
 	"batchterminator/worker/servicebustest/internal/transport"
 )
 
-// Connections is the number of live connections.
+// Connections is the number of live connections, whatever is spoken on them.
 func (s *Server) Connections() int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -17,7 +17,16 @@ func (s *Server) Connections() int {
 
 // DropConnections cuts every live connection without a word, as a network failure would, and returns their number.
 func (s *Server) DropConnections() int {
-	return s.eachConnection(func(c *transport.Conn) { c.Drop() })
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for c := range s.conns {
+		if c.amqp == nil {
+			_ = c.nc.Close() // whoever reads from it ends
+			continue
+		}
+		c.amqp.Drop()
+	}
+	return len(s.conns)
 }
 
 // CloseConnections closes every live connection with an AMQP error, as Service Bus does for maintenance
@@ -46,7 +55,9 @@ func (s *Server) eachConnection(do func(*transport.Conn)) int {
 	s.mu.Lock()
 	conns := make([]*transport.Conn, 0, len(s.conns))
 	for c := range s.conns {
-		conns = append(conns, c)
+		if c.amqp != nil {
+			conns = append(conns, c.amqp)
+		}
 	}
 	s.mu.Unlock()
 	for _, c := range conns {

@@ -10,6 +10,8 @@ import (
 	"time"
 
 	"batchterminator/worker/servicebustest/internal/broker"
+	"batchterminator/worker/servicebustest/internal/certificate"
+	"batchterminator/worker/servicebustest/internal/front"
 	"batchterminator/worker/servicebustest/internal/transport"
 )
 
@@ -29,6 +31,7 @@ var ErrClosed = errors.New("servicebustest: server closed")
 type Server struct {
 	broker *broker.Namespace
 	wire   transport.Config
+	web    *front.Web
 	logger *slog.Logger
 	faults faults
 	fatalf func(format string, args ...any) // how a misuse by the test is reported
@@ -40,7 +43,9 @@ type Server struct {
 	mu sync.Mutex
 	// Below: any goroutine, under mu.
 	listeners []net.Listener
-	conns     map[*transport.Conn]net.Conn
+	secure    []net.Addr             // of the listeners that have a certificate
+	authority *certificate.Authority // nil until a certificate was needed
+	conns     map[*connection]struct{}
 	closed    bool
 }
 
@@ -55,7 +60,7 @@ func Start(opts ...Option) (*Server, error) {
 		broker: broker.NewNamespace(!set.noHistory),
 		logger: set.logger,
 		fatalf: func(format string, args ...any) { panic(fmt.Sprintf(format, args...)) },
-		conns:  make(map[*transport.Conn]net.Conn),
+		conns:  make(map[*connection]struct{}),
 	}
 	for _, q := range set.queues {
 		if _, err := s.broker.CreateQueue(q.name, q.cfg.broker()); err != nil {
@@ -67,6 +72,7 @@ func Start(opts ...Option) (*Server, error) {
 	s.wire = transport.Config{
 		Namespace: newNamespace(s.broker, set.keys), Interceptor: s.faults.intercept, IdleTimeout: set.idleTimeout,
 	}
+	s.web = front.NewWeb(s.routes(), s.logger)
 	if set.trace != nil {
 		s.wire.Tracer = set.trace.record
 	}
@@ -88,112 +94,6 @@ func New(t TB, opts ...Option) *Server {
 		}
 	})
 	return s
-}
-
-// Listen serves TCP on an address, like "127.0.0.1:0", and returns the one it got. It may be called more than once.
-func (s *Server) Listen(address string) (net.Addr, error) {
-	l, err := new(net.ListenConfig).Listen(s.ctx, "tcp", address)
-	if err != nil {
-		return nil, fmt.Errorf("servicebustest: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		_ = l.Close() // nothing was accepted
-		return nil, ErrClosed
-	}
-	s.listeners = append(s.listeners, l)
-	s.serving.Go(func() { s.acceptLoop(l) })
-	return l.Addr(), nil
-}
-
-// acceptLoop ends when Close closes the listener.
-func (s *Server) acceptLoop(l net.Listener) {
-	for {
-		nc, err := l.Accept()
-		if err != nil {
-			if s.ctx.Err() == nil {
-				s.logger.Error("accept", "address", l.Addr(), "error", err)
-			}
-			return
-		}
-		s.start(nc, s.faults.connect())
-	}
-}
-
-// Dial returns an in-memory connection to the server. It is what runs a client in virtual time: give it to the SDK as
-// ClientOptions.NewWebSocketConn.
-func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
-	action := s.faults.connect()
-	if err := wait(ctx, action.Delay); err != nil {
-		return nil, fmt.Errorf("servicebustest: dial: %w", err)
-	}
-	action.Delay = 0
-	if action.Kind == transport.Fail {
-		return nil, fmt.Errorf("servicebustest: dial: %w", action.Err)
-	}
-	client, server := net.Pipe()
-	if !s.start(server, action) {
-		return nil, ErrClosed
-	}
-	return client, nil
-}
-
-func wait(ctx context.Context, d time.Duration) error {
-	if d == 0 {
-		return ctx.Err()
-	}
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-timer.C:
-		return nil
-	}
-}
-
-// start serves nc on a goroutine of its own; false when the server is closed and so is nc.
-func (s *Server) start(nc net.Conn, action transport.Action) bool {
-	conn := transport.NewConn(nc, s.wire)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.closed {
-		_ = nc.Close() // the client notices by reading
-		return false
-	}
-	s.conns[conn] = nc
-	s.serving.Go(func() { s.serve(conn, nc, action) })
-	return true
-}
-
-func (s *Server) serve(conn *transport.Conn, nc net.Conn, action transport.Action) {
-	defer func() {
-		s.mu.Lock()
-		delete(s.conns, conn)
-		s.mu.Unlock()
-	}()
-	switch err := wait(s.ctx, action.Delay); {
-	case err != nil, action.Kind == transport.Fail, action.Kind == transport.DropConn:
-		_ = nc.Close() // the client notices by reading
-		return
-	case action.Kind == transport.Swallow:
-		conn.Mute(true)
-	}
-	err := conn.Serve(s.ctx)
-	s.logger.Info("connection ended", "connection", conn.ID(), "remote", nc.RemoteAddr().String(), "reason", err)
-}
-
-// ConnectionString returns what an official SDK needs to connect: the first listener's address, or localhost when
-// there is none, since a client with a dialer of its own does not look at it.
-func (s *Server) ConnectionString() string {
-	host := "localhost"
-	s.mu.Lock()
-	if len(s.listeners) > 0 {
-		host = s.listeners[0].Addr().String()
-	}
-	s.mu.Unlock()
-	return "Endpoint=sb://" + host + ";SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE;UseDevelopmentEmulator=true"
 }
 
 // Queue returns the test's view of a queue. An unknown name ends the test, or panics for a server made by Start.
