@@ -15,6 +15,7 @@ const (
 	condNotAllowed     = "amqp:not-allowed"
 	condNotImplemented = "amqp:not-implemented"
 	condDecode         = "amqp:decode-error"
+	condInvalidField   = "amqp:invalid-field"
 	condLimit          = "amqp:resource-limit-exceeded"
 
 	condConnForced   = "amqp:connection:forced"

@@ -102,6 +102,10 @@ func (c *Conn) open(u unit) error {
 	return nil
 }
 
+// minIdleTimeout is the shortest idle timeout of a client that we keep up with: it sets
+// how often we write.
+const minIdleTimeout = 100 * time.Millisecond
+
 func (c *Conn) answerOpen(o frames.Open) {
 	c.frameLimit = max(min(o.MaxFrameSize.Or(c.cfg.MaxFrameSize), c.cfg.MaxFrameSize), frames.MinMaxFrameSize)
 	send(c, 0, frames.Open{
@@ -111,8 +115,12 @@ func (c *Conn) answerOpen(o frames.Open) {
 		IdleTimeout:  codec.Some(uint32(c.cfg.IdleTimeout.Milliseconds())),
 	})
 	c.phase = phaseUp
-	if ms := o.IdleTimeout.Value; ms > 0 {
-		c.beat(time.Duration(ms) * time.Millisecond / 2)
+	switch idle := time.Duration(o.IdleTimeout.Value) * time.Millisecond; {
+	case idle >= minIdleTimeout:
+		c.beat(idle / 2)
+	case idle > 0:
+		// Part 2 §2.4.5: who cannot support a timeout closes and says why.
+		c.closeWith(refusef(condNotAllowed, "an idle timeout of %v is below %v", idle, minIdleTimeout))
 	}
 }
 

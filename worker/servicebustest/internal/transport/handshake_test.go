@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"fmt"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -76,4 +77,22 @@ func TestClosedConnectionEndsServeWithoutError(t *testing.T) {
 			t.Errorf("Serve: %v", p.served)
 		}
 	})
+}
+
+func TestIdleTimeoutTooShortToKeepIsRefused(t *testing.T) {
+	for idle, answer := range map[uint32]string{99: "AMQP open close", 100: "AMQP open heartbeat"} {
+		t.Run(fmt.Sprint(idle), func(t *testing.T) {
+			withStranger(t, Config{}, func(p *peer) {
+				p.out = append(p.out, "AMQP\x00\x01\x00\x00"...)
+				put(p, frames.Open{ContainerID: "peer", IdleTimeout: codec.Some(idle)})
+				p.flush()
+				time.Sleep(50 * time.Millisecond) // the bubble's clock
+				synctest.Wait()
+				got := p.expect(answer)
+				if last := got[len(got)-1]; last.name == "close" && condition(last.close.Error) != condNotAllowed {
+					t.Errorf("closed with %s", condition(last.close.Error))
+				}
+			})
+		})
+	}
 }

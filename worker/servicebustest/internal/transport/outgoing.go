@@ -193,6 +193,11 @@ func (o *outgoing) first(d *Delivery) frames.Transfer {
 	id, tag := s.nextDelivery, d.Token.Swap()
 	s.nextDelivery++
 	o.deliveryCount++
+	if s.span < maxSpan {
+		s.span++
+	} else {
+		delete(s.unsettled, s.nextDelivery-1-maxSpan)
+	}
 	if !settled {
 		s.unsettled[id] = unsettled{o.l, d.Token}
 	}

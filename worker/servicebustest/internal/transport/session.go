@@ -25,6 +25,7 @@ type session struct {
 	nextOutgoing    uint32               // transfer-id of our next frame
 	outgoing        uint32               // transfer frames we may still send
 	nextDelivery    uint32               // contiguous over all links of the session
+	span            uint32               // how many deliveries before it a disposition may name
 	unsettled       map[uint32]unsettled // by delivery-id
 	blocked         []*link              // links that wait for the window to open
 }

@@ -1,12 +1,15 @@
 package transport
 
 import (
+	"slices"
+
 	"batchterminator/worker/servicebustest/internal/codec"
 	"batchterminator/worker/servicebustest/internal/frames"
 )
 
-// maxSpan bounds the delivery-ids one disposition is followed for. Far more than
-// this is never unsettled, and a client must not set the length of our loop.
+// maxSpan is how many deliveries of a session may be unsettled, and so how far back a
+// disposition reaches. The oldest is forgotten beyond that: a client that never settles
+// must not choose what we keep. Its lock runs out as any other.
 const maxSpan = 1 << 16
 
 // disposition applies what the client decided about the deliveries first..last.
@@ -19,36 +22,64 @@ func (s *session) disposition(fields []byte) error {
 		return nil // the sender's word about deliveries that we settled long ago
 	}
 	first, last := d.First, d.Last.Or(d.First)
-	if oldest := s.nextDelivery - maxSpan; int32(first-oldest) < 0 {
+	if int32(last-first) < 0 {
+		s.end(refusef(condInvalidField, "disposition from %d down to %d", first, last))
+		return nil
+	}
+	if oldest := s.nextDelivery - s.span; int32(first-oldest) < 0 {
 		first = oldest
 	}
 	if int32(last-s.nextDelivery) >= 0 {
-		last = s.nextDelivery - 1
+		last = s.nextDelivery - 1 // not sent yet
+	}
+	if _, ok := outcomeOf(d.State); !ok && !d.Settled && !refusedState(d.State) {
+		return nil // says how far the client has read
 	}
 	echo := echoes{s: s, settled: d.Settled}
-	for id := first; int32(last-id) >= 0; id++ {
+	for _, id := range s.unsettledIn(first, last) {
+		if id != first {
+			echo.add(first, id-1, lockLost)
+		}
 		s.settleOne(id, &d, &echo)
+		first = id + 1
+	}
+	if int32(last-first) >= 0 {
+		echo.add(first, last, lockLost)
 	}
 	echo.flush()
 	return nil
 }
 
-// settleOne applies a disposition to one delivery.
-func (s *session) settleOne(id uint32, d *frames.Disposition, echo *echoes) {
-	u, known := s.unsettled[id]
-	outcome, ok := outcomeOf(d.State)
-	switch {
-	case !known && d.Settled:
-		return // rhea settles replies that went out settled
-	case !known:
-		echo.add(id, lockLost())
-		return
-	case !ok && d.State != nil:
-		if _, transactional := d.State.(frames.Transactional); transactional {
-			echo.add(id, frames.Rejected{Error: refusef(condNotImplemented, "transactions are not emulated").wire()})
+// unsettledIn lists the unsettled deliveries of first..last, in order, in a time that
+// depends on what there is and not on what the client has named.
+func (s *session) unsettledIn(first, last uint32) (ids []uint32) {
+	length := last - first + 1
+	if int32(last-first) < 0 {
+		return nil
+	}
+	if length <= uint32(len(s.unsettled)) {
+		for id := first; id != last+1; id++ {
+			if _, known := s.unsettled[id]; known {
+				ids = append(ids, id)
+			}
 		}
-		return
-	case !ok && !d.Settled:
+		return ids
+	}
+	for id := range s.unsettled {
+		if id-first < length {
+			ids = append(ids, id)
+		}
+	}
+	slices.SortFunc(ids, func(a, b uint32) int { return int(int32(a - b)) })
+	return ids
+}
+
+// settleOne applies a disposition to one unsettled delivery.
+func (s *session) settleOne(id uint32, d *frames.Disposition, echo *echoes) {
+	u := s.unsettled[id]
+	outcome, ok := outcomeOf(d.State)
+	if !ok && refusedState(d.State) {
+		echo.add(id, id, noTransactions)
 		return
 	}
 	delete(s.unsettled, id)
@@ -56,10 +87,16 @@ func (s *session) settleOne(id uint32, d *frames.Disposition, echo *echoes) {
 		return // settled without an outcome: forgotten here, and the lock runs out
 	}
 	if s.c.cfg.Interceptor == nil {
-		echo.add(id, u.settle(outcome, d.State))
+		echo.add(id, id, u.settle(outcome, d.State))
 		return
 	}
 	u.intercepted(id, outcome, d)
+}
+
+// refusedState says whether the state is one that Service Bus knows and we do not.
+func refusedState(state frames.State) bool {
+	_, transactional := state.(frames.Transactional)
+	return transactional
 }
 
 // settle applies the outcome and returns the state to answer with.
@@ -76,7 +113,7 @@ func (u unsettled) intercepted(id uint32, o Outcome, d *frames.Disposition) {
 	ev := Event{Op: OpDispositionIn, Link: u.l.info, Token: u.token, Settlement: o.Settlement}
 	reply := func(with frames.State) {
 		one := echoes{s: u.l.s, settled: settled}
-		one.add(id, with)
+		one.add(id, id, with)
 		one.flush()
 	}
 	fail := func(e *Error) { reply(frames.Rejected{Error: e.wire()}) }
@@ -89,10 +126,12 @@ func (u unsettled) intercepted(id uint32, o Outcome, d *frames.Disposition) {
 	c.intercept(u.l, ev, apply, fail)
 }
 
-// lockLost is the answer for a delivery that is not the client's any more.
-func lockLost() frames.State {
-	return frames.Rejected{Error: refusef(condLockLost, lockLostText).wire()}
-}
+// Answers that many deliveries share, so that a range of them takes one frame.
+var (
+	// lockLost is the answer for a delivery that is not the client's any more.
+	lockLost       = frames.Rejected{Error: refusef(condLockLost, lockLostText).wire()}
+	noTransactions = frames.Rejected{Error: refusef(condNotImplemented, "transactions are not emulated").wire()}
+)
 
 // echoState answers with the outcome asked for. The echo of a dead-letter holds no
 // error: clients take one for a failed settlement.
@@ -171,23 +210,23 @@ type echoes struct {
 	state       frames.State // of first..last; nil if there is none yet
 }
 
-func (e *echoes) add(id uint32, state frames.State) {
+func (e *echoes) add(first, last uint32, state frames.State) {
 	if e.settled {
-		return
+		return // rhea settles replies that went out settled
 	}
-	if e.state != nil && id == e.last+1 && plain(state) && state == e.state {
-		e.last = id
+	if e.state != nil && first == e.last+1 && plain(state) && state == e.state {
+		e.last = last
 		return
 	}
 	e.flush()
-	e.first, e.last, e.state = id, id, state
+	e.first, e.last, e.state = first, last, state
 }
 
 // plain says whether two states of this kind can be compared and are then equal in
 // all respects.
 func plain(s frames.State) bool {
 	switch s.(type) {
-	case frames.Accepted, frames.Released:
+	case frames.Accepted, frames.Released, frames.Rejected:
 		return true
 	}
 	return false
