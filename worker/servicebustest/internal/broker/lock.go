@@ -38,7 +38,7 @@ func (q *Queue) Acquire(dst []Stored, limit int, mode Mode) []Stored {
 // lock gives m a fresh token: Service Bus never uses one twice.
 func (q *Queue) lock(m *entry, now time.Time) {
 	m.LockToken = newToken()
-	m.LockedUntil = now.Add(q.entity.cfg.LockDuration)
+	m.LockedUntil, m.endsEarly = now.Add(q.entity.cfg.LockDuration), time.Time{}
 	q.locks[m.LockToken] = m
 	q.maxLocked = max(q.maxLocked, len(q.locks))
 	q.entity.setDue(m, m.LockedUntil)
@@ -81,10 +81,25 @@ func (q *Queue) Renew(tokens ...Token) (time.Time, error) {
 	until := now.Add(q.entity.cfg.LockDuration)
 	for _, m := range locked {
 		m.LockedUntil = until
-		q.entity.setDue(m, until)
+		q.entity.setDue(m, m.lockEnd())
 		q.note(m, Event{Kind: Renewed, At: now, LockToken: m.LockToken})
 	}
 	return until, nil
+}
+
+// EndLock has a lock end at a time that its holder is not told, whatever it is renewed to: a broker that loses a lock,
+// on a test's word. It is false when the token is no lock.
+func (q *Queue) EndLock(token Token, at time.Time) bool {
+	now := q.entity.enter()
+	defer q.entity.leave()
+	m := q.locks[token]
+	if m == nil {
+		return false
+	}
+	m.endsEarly = at
+	q.entity.setDue(m, m.lockEnd())
+	q.entity.advance(now)
+	return true
 }
 
 // find returns the messages behind tokens, each once, or ErrLockLost when any token is not, or no longer, a lock.

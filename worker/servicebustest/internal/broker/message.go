@@ -85,6 +85,16 @@ type entry struct {
 	due      time.Time // when the one thing it waits for happens; zero: never
 	dueIndex int       // place in the entity's heap; -1: not in it
 	record   *record   // nil when history is off
+
+	endsEarly time.Time // see EndLock; zero: the lock ends when its holder thinks
+}
+
+// lockEnd is when the lock really ends.
+func (m *entry) lockEnd() time.Time {
+	if !m.endsEarly.IsZero() && m.endsEarly.Before(m.LockedUntil) {
+		return m.endsEarly
+	}
+	return m.LockedUntil
 }
 
 func (m *entry) locked() bool { return m.LockToken != Token{} }
