@@ -25,8 +25,11 @@ func (c *connection) id() uint64 {
 }
 
 // start serves nc on a goroutine of its own; false when the server is closed and so is nc.
-func (s *Server) start(nc net.Conn, certificates *tls.Config, action transport.Action) bool {
+func (s *Server) start(nc net.Conn, certificates *tls.Config, met Fault) bool {
 	c := &connection{nc: nc}
+	if met.wrap != nil {
+		c.nc = met.wrap(nc)
+	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.closed {
@@ -35,7 +38,7 @@ func (s *Server) start(nc net.Conn, certificates *tls.Config, action transport.A
 	}
 	s.conns[c] = struct{}{}
 	s.serving.Go(func() {
-		err := s.serve(c, certificates, action)
+		err := s.serve(c, nc, certificates, met.action)
 		s.mu.Lock()
 		delete(s.conns, c)
 		s.mu.Unlock()
@@ -45,9 +48,13 @@ func (s *Server) start(nc net.Conn, certificates *tls.Config, action transport.A
 }
 
 // serve speaks what the client speaks until the connection is over. The error says why it ended; nil means that the
-// client ended it.
-func (s *Server) serve(c *connection, certificates *tls.Config, action transport.Action) error {
+// client ended it. raw is the socket, below any fault.
+func (s *Server) serve(c *connection, raw net.Conn, certificates *tls.Config, action transport.Action) error {
 	err := wait(s.ctx, action.Delay)
+	if action.Kind == transport.ResetConn {
+		transport.Abort(raw)
+		return err
+	}
 	if err != nil || action.Kind == transport.Fail || action.Kind == transport.DropConn {
 		_ = c.nc.Close() // the client notices by reading
 		return err
@@ -61,8 +68,10 @@ func (s *Server) serve(c *connection, certificates *tls.Config, action transport
 			return nil
 		}
 	}
-	conn := transport.NewConn(nc, s.wire)
-	conn.Mute(action.Kind == transport.Swallow)
+	wire := s.wire
+	wire.Socket = raw
+	conn := transport.NewConn(nc, wire)
+	conn.Mute(action.Kind == transport.Swallow || action.Kind == transport.MuteConn)
 	s.mu.Lock()
 	c.amqp = conn
 	s.mu.Unlock()

@@ -2,6 +2,7 @@ package servicebustest
 
 import (
 	"strings"
+	"time"
 
 	"batchterminator/worker/servicebustest/internal/broker"
 	"batchterminator/worker/servicebustest/internal/codec"
@@ -44,6 +45,28 @@ func (s *Server) DetachLinks(entity, condition, description string) {
 	s.eachConnection(func(c *transport.Conn) { c.Detach(match, why) })
 }
 
+// ResetConnections is DropConnections with an RST, where a connection is TCP.
+func (s *Server) ResetConnections() int {
+	return s.eachConnection(func(c *transport.Conn) { c.Reset() })
+}
+
+// MuteLinks has the links over which clients receive from an entity send nothing while on, whatever credit they are
+// given: no message, no detach, no word. Settlements and other links go on. Of a queue and its "/$management" each is
+// an entity of its own here. Once muted no more, a link gives back what it had locked, and starts afresh.
+func (s *Server) MuteLinks(entity string, on bool) {
+	match := func(l transport.Link) bool { return sameEntity(l.Address, entity) }
+	s.eachConnection(func(c *transport.Conn) { c.MuteLinks(match, on) })
+}
+
+// SkewClock has the server's clock run ahead of the client's by d, or behind it: the times it tells (enqueued, locked
+// until, and the new expiry of a renewed lock) are off, and nothing else is.
+func (s *Server) SkewClock(d time.Duration) {
+	s.faults.mu.Lock()
+	defer s.faults.mu.Unlock()
+	s.faults.skew.Store(int64(d))
+	s.faults.arm()
+}
+
 // MuteConnections makes every live connection half-open while on: nothing is answered, heartbeats included, and
 // nothing is closed, as behind a network that swallows packets. A connection hears of it after what it is doing: in a
 // bubble, synctest.Wait makes sure.
@@ -71,11 +94,21 @@ func sameEntity(a, b string) bool {
 	return strings.EqualFold(broker.EntityPath(a), broker.EntityPath(b))
 }
 
-// messageID finds the message a lock token belongs, or belonged, to; empty when there is none.
-func (s *Server) messageID(address string, token codec.UUID) string {
-	q, err := s.broker.Resolve(address)
+// lockBook answers what faults ask about locks.
+type lockBook struct{ *broker.Namespace }
+
+// MessageID implements tokenBook.
+func (b lockBook) MessageID(address string, token codec.UUID) string {
+	q, err := b.Resolve(address)
 	if err != nil {
 		return ""
 	}
 	return q.MessageID(broker.Token(token))
+}
+
+// EndLock implements tokenBook.
+func (b lockBook) EndLock(address string, token codec.UUID, at time.Time) {
+	if q, err := b.Resolve(address); err == nil {
+		q.EndLock(broker.Token(token), at)
+	}
 }

@@ -106,16 +106,16 @@ func (s *Server) acceptLoop(l net.Listener, certificates *tls.Config) {
 // Dial returns an in-memory connection to the server, for AMQP or HTTP. It is what runs a client in virtual time: give
 // it to the SDK as ClientOptions.NewWebSocketConn, or to an http.Transport as DialContext.
 func (s *Server) Dial(ctx context.Context) (net.Conn, error) {
-	action := s.faults.connect()
-	if err := wait(ctx, action.Delay); err != nil {
+	met := s.faults.connect()
+	if err := wait(ctx, met.action.Delay); err != nil {
 		return nil, fmt.Errorf("servicebustest: dial: %w", err)
 	}
-	action.Delay = 0
-	if action.Kind == transport.Fail {
-		return nil, fmt.Errorf("servicebustest: dial: %w", action.Err)
+	met.action.Delay = 0
+	if met.action.Kind == transport.Fail {
+		return nil, fmt.Errorf("servicebustest: dial: %w", met.action.Err)
 	}
 	client, server := net.Pipe()
-	if !s.start(server, nil, action) {
+	if !s.start(server, nil, met) {
 		return nil, ErrClosed
 	}
 	return client, nil

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"batchterminator/worker/servicebustest/internal/broker"
+	"batchterminator/worker/servicebustest/internal/transport"
 )
 
 // Option configures a Server.
@@ -16,6 +17,7 @@ type settings struct {
 	logger      *slog.Logger
 	noHistory   bool
 	idleTimeout time.Duration
+	idle        transport.IdleLimits
 	trace       *Trace
 }
 
@@ -58,6 +60,26 @@ func WithoutHistory() Option {
 // silent for twice as long is closed. The default is 2 minutes.
 func WithIdleTimeout(d time.Duration) Option {
 	return func(s *settings) { s.idleTimeout = d }
+}
+
+// IdleLimits says when the server gives up links and connections that are not used. Zero: never.
+type IdleLimits struct {
+	// Link bounds the time in which a link carries no flow, transfer or settlement. It is detached with
+	// amqp:link:detach-forced. Credit that stands and heartbeats are no use.
+	Link time.Duration
+	// Linkless bounds the time a connection is without links, and FirstLink the time until its first one. It is closed
+	// with amqp:connection:forced.
+	Linkless  time.Duration
+	FirstLink time.Duration
+}
+
+// serviceIdleLimits are those of Service Bus, and the default.
+var serviceIdleLimits = IdleLimits{Link: 10 * time.Minute, Linkless: 5 * time.Minute, FirstLink: time.Minute}
+
+// WithIdleLimits replaces the limits of Service Bus (10, 5 and 1 minute), which are the default; the zero IdleLimits
+// switch them off.
+func WithIdleLimits(limits IdleLimits) Option {
+	return func(s *settings) { s.idle = transport.IdleLimits(limits) }
 }
 
 // WithSharedAccessKey verifies shared access signatures: only tokens signed with a given key are accepted then. May

@@ -52,7 +52,7 @@ type Server struct {
 // Start returns a running namespace with the queues it is told to have. It listens nowhere yet: connect with Dial, or
 // call Listen. The caller closes it.
 func Start(opts ...Option) (*Server, error) {
-	set := settings{logger: slog.New(slog.DiscardHandler)}
+	set := settings{logger: slog.New(slog.DiscardHandler), idle: transport.IdleLimits(serviceIdleLimits)}
 	for _, opt := range opts {
 		opt(&set)
 	}
@@ -68,9 +68,9 @@ func Start(opts ...Option) (*Server, error) {
 		}
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
-	s.faults.messageID = s.messageID
+	s.faults.tokens = lockBook{s.broker}
 	s.wire = transport.Config{
-		Namespace: newNamespace(s.broker, set.keys), Interceptor: s.faults.intercept, IdleTimeout: set.idleTimeout,
+		Namespace: newNamespace(s.broker, set.keys), Interceptor: s.faults.intercept, IdleTimeout: set.idleTimeout, Idle: set.idle,
 	}
 	s.web = front.NewWeb(s.routes(), s.logger)
 	if set.trace != nil {

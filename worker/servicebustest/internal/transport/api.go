@@ -142,9 +142,10 @@ const (
 type Event struct {
 	Op         Op
 	Link       Link
-	Operation  string     // OpRequest, OpResponse: the application property "operation"
-	Token      codec.UUID // OpTransferOut, OpDispositionIn, OpDispositionOut
-	Settlement Settlement // OpDispositionIn, OpDispositionOut
+	Operation  string           // OpRequest, OpResponse: the application property "operation"
+	Request    *message.Message // OpRequest, OpResponse: what was asked; read only
+	Token      codec.UUID       // OpTransferOut, OpDispositionIn, OpDispositionOut
+	Settlement Settlement       // OpDispositionIn, OpDispositionOut
 }
 
 // ActionKind says what to do instead of the usual.
@@ -158,6 +159,10 @@ const (
 	CloseConn                    // close the connection with Err
 	DropConn                     // cut the connection without a word
 	Swallow                      // do nothing and say nothing
+	ResetConn                    // DropConn, with an RST where the transport is TCP
+	MuteConn                     // swallow, and all that follows: the connection is half-open
+	MuteLink                     // do the usual, but send nothing more to the link's receiver
+	Duplicate                    // OpTransferIn, OpTransferOut: do the usual twice
 )
 
 // Action is the interceptor's answer; the zero value passes. A Delay comes before
@@ -166,6 +171,18 @@ type Action struct {
 	Kind  ActionKind
 	Err   *Error
 	Delay time.Duration
+	// Rewrite changes the encoded message of OpTransferIn, OpTransferOut and
+	// OpResponse. It returns new bytes or its argument, never changed in place.
+	Rewrite func(payload []byte) []byte
+	// Parts has OpTransferOut written in about as many frames, with a Pause between
+	// two of them.
+	Parts int
+	Pause time.Duration
+}
+
+// passes says whether there is nothing to do about an operation.
+func (a *Action) passes() bool {
+	return a.Kind == Pass && a.Delay == 0 && a.Rewrite == nil && a.Parts == 0
 }
 
 // Interceptor decides about one operation. It runs on the connection's goroutine,
@@ -190,6 +207,11 @@ type Config struct {
 	// IdleTimeout is announced to the client; a connection silent for twice as long
 	// is closed. Default 2 minutes.
 	IdleTimeout time.Duration
+	// Socket is what carries the connection, below TLS and the like; ResetConn resets
+	// it. Default: the connection itself.
+	Socket net.Conn
+	// Idle is when unused links and connections are given up. The zero value: never.
+	Idle IdleLimits
 }
 
 // Serve speaks AMQP on nc until the connection is over, and returns when nothing

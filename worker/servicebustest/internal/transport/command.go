@@ -2,6 +2,7 @@ package transport
 
 import (
 	"io"
+	"net"
 	"time"
 
 	"batchterminator/worker/servicebustest/internal/frames"
@@ -35,6 +36,24 @@ func (c *Conn) Close(why *Error) { c.post(func() { c.closeWith(why) }) }
 // Drop cuts the connection without a word, not even one already in the buffer.
 func (c *Conn) Drop() { c.post(c.drop) }
 
+// Reset is Drop with an RST, where the transport is TCP: what the client has not read
+// is lost too.
+func (c *Conn) Reset() { c.post(c.reset) }
+
+func (c *Conn) reset() {
+	c.out = c.out[:0]
+	Abort(c.cfg.Socket)
+	c.drop()
+}
+
+// Abort closes a socket, with an RST where it is TCP.
+func Abort(socket net.Conn) {
+	if tcp, ok := socket.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // without it the cut is a FIN
+	}
+	_ = socket.Close() // whoever reads notices
+}
+
 func (c *Conn) drop() {
 	c.out = c.out[:0]
 	_ = c.nc.Close() // wakes reader and writer, whose errors end the loop
@@ -44,6 +63,22 @@ func (c *Conn) drop() {
 // Mute makes the connection half-open: what the client sends is swallowed and
 // nothing is written any more, heartbeats included, until Mute(false).
 func (c *Conn) Mute(on bool) { c.post(func() { c.muted = on }) }
+
+// MuteLinks has the links that match accepts send nothing to their receiver while on.
+// Afterwards what they have acquired meanwhile goes back, and they start afresh.
+func (c *Conn) MuteLinks(match func(Link) bool, on bool) {
+	c.post(func() {
+		for _, l := range c.names {
+			switch {
+			case l.out == nil || !match(l.info):
+			case on:
+				l.mute()
+			default:
+				l.out.unmute()
+			}
+		}
+	})
+}
 
 // intercept asks the interceptor about ev and does what it says: proceed is the
 // usual, fail the usual way to report an error. Without an interceptor callers take
@@ -85,7 +120,14 @@ func (c *Conn) act(l *link, a Action, proceed func(), fail func(*Error)) {
 		c.closeWith(orForced(a.Err, condConnForced))
 	case DropConn:
 		c.drop()
-	case Swallow:
+	case ResetConn:
+		c.reset()
+	case MuteConn:
+		c.muted = true
+	case MuteLink:
+		l.mute()
+		proceed()
+	case Swallow, Duplicate:
 	}
 }
 

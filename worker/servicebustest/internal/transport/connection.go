@@ -64,7 +64,8 @@ type Conn struct {
 	channels   []*session          // by our channel, nil where free
 	names      map[linkName]*link  // links attached, for stealing
 	cbs        *link               // the connection's $cbs sender link
-	ready      []*link             // links that may have something to send, in turn
+	idle       idleWatch
+	ready      []*link // links that may have something to send, in turn
 }
 
 // NewConn prepares a connection; Serve runs it.
@@ -78,6 +79,9 @@ func NewConn(nc net.Conn, cfg Config) *Conn {
 	cfg.MaxFrameSize = max(cfg.MaxFrameSize, frames.MinMaxFrameSize)
 	if cfg.IdleTimeout == 0 {
 		cfg.IdleTimeout = 2 * time.Minute
+	}
+	if cfg.Socket == nil {
+		cfg.Socket = nc
 	}
 	return &Conn{
 		id: lastConn.Add(1), nc: nc, cfg: cfg,

@@ -58,6 +58,7 @@ func (l *link) close() {
 	c := l.s.c
 	if key := (linkName{l.info.Name, l.info.Sender}); c.names[key] == l {
 		delete(c.names, key)
+		c.unlinked()
 	}
 	if c.cbs == l {
 		c.cbs = nil

@@ -3,6 +3,7 @@ package transport
 import (
 	"context"
 	"errors"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -241,6 +242,22 @@ func TestTracerSeesBothDirectionsInOrder(t *testing.T) {
 	withPeer(t, Config{Tracer: trace}, func(p *peer) {
 		if want := []uint64{0x10, 0x110, 0x11, 0x111}; len(seen) != 4 || [4]uint64(seen) != [4]uint64(want) {
 			t.Errorf("trace %x, want %x", seen, want)
+		}
+	})
+}
+
+func TestALostDeliveryLeavesItsCreditWithTheClient(t *testing.T) {
+	b := newBench()
+	b.queue("q").put([]byte("1"), []byte("2"))
+	withPeer(t, Config{Namespace: b, Interceptor: on(OpTransferOut, Action{Kind: Swallow})}, func(p *peer) {
+		p.receiver(0, "q")
+		put(p, credit(0, 0, 1, false))
+		p.flush()
+		if got := p.expect("transfer"); !strings.HasSuffix(string(got[0].payload), "2") {
+			t.Errorf("delivered %q", got[0].payload)
+		}
+		if _, locked := b.queue("q").counts(); locked != 2 {
+			t.Errorf("%d locked, want both", locked)
 		}
 	})
 }

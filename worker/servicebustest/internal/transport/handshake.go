@@ -115,6 +115,7 @@ func (c *Conn) answerOpen(o frames.Open) {
 		IdleTimeout:  codec.Some(uint32(c.cfg.IdleTimeout.Milliseconds())),
 	})
 	c.phase = phaseUp
+	c.awaitFirstLink()
 	switch idle := time.Duration(o.IdleTimeout.Value) * time.Millisecond; {
 	case idle >= minIdleTimeout:
 		c.beat(idle / 2)

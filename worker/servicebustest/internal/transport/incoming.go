@@ -60,6 +60,7 @@ func (s *session) transfer(fields []byte) error {
 	case l.in == nil:
 		l.detach(refusef(condTransfers, "transfer on a link without credit"))
 	default:
+		l.used = s.c.lastRead
 		l.in.transfer(t, payload)
 	}
 	return nil
@@ -159,7 +160,17 @@ func (in *incoming) store(d arrival) {
 		accept()
 		return
 	}
-	c.intercept(in.l, Event{Op: OpTransferIn, Link: in.l.info}, accept, func(e *Error) { in.reject(d, e) })
+	a := c.cfg.Interceptor(Event{Op: OpTransferIn, Link: in.l.info})
+	c.later(a.Delay, in.l, func() {
+		if a.Rewrite != nil {
+			d.body = a.Rewrite(d.body)
+		}
+		if a.Kind == Duplicate {
+			_ = in.accept(d) // the verdict on the second is the one that is told
+			a.Kind = Pass
+		}
+		c.act(in.l, a, accept, func(e *Error) { in.reject(d, e) })
+	})
 }
 
 func (in *incoming) accept(d arrival) error {

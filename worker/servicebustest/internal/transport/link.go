@@ -2,6 +2,7 @@ package transport
 
 import (
 	"strings"
+	"time"
 
 	"batchterminator/worker/servicebustest/internal/codec"
 	"batchterminator/worker/servicebustest/internal/frames"
@@ -35,6 +36,7 @@ type link struct {
 	out     *outgoing
 	in      *incoming
 	replies *responses // behind out, if the link carries responses
+	used    time.Time  // when anything last passed over the link
 }
 
 // alive says whether anything may still be done for the link.
@@ -91,6 +93,7 @@ func (s *session) attach(fields []byte) error {
 
 // onFlow takes a flow for the link.
 func (l *link) onFlow(f frames.Flow) {
+	l.used = l.s.c.lastRead
 	handle := l.in.onFlow
 	if l.in == nil {
 		handle = l.out.onFlow
@@ -118,6 +121,7 @@ func (l *link) open() {
 		return
 	}
 	l.state = attached
+	l.s.c.linked(l)
 	reply := l.reply()
 	reply.Source, reply.Target = l.attach.Source, l.attach.Target
 	if l.in != nil {

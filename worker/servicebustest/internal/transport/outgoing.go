@@ -3,6 +3,7 @@ package transport
 import (
 	"math"
 	"sync/atomic"
+	"time"
 
 	"batchterminator/worker/servicebustest/internal/codec"
 	"batchterminator/worker/servicebustest/internal/frames"
@@ -22,15 +23,20 @@ type outgoing struct {
 	deliveryCount uint32 // deliveries begun (part 2 §2.6.7)
 	drain         bool   // unused credit is to be given up and reported
 
-	pending []Delivery // acquired, not wholly sent; credit for them is taken
-	next    int        // the first of them
-	size    int        // of the last message acquired; large at first
-	rest    []byte     // of pending[next], once its first frame is out
-	begun   bool       // the first frame of pending[next] is out
-	asked   bool       // the interceptor has let pending[next] pass
-	held    bool       // the interceptor delays pending[next]
-	queued  bool       // in Conn.ready
-	waiting bool       // in session.blocked
+	pending []Delivery    // acquired, not wholly sent; credit for them is taken
+	next    int           // the first of them
+	size    int           // of the last message acquired; large at first
+	rest    []byte        // of pending[next], once its first frame is out
+	begun   bool          // the first frame of pending[next] is out
+	asked   bool          // the interceptor has let pending[next] pass
+	held    bool          // the interceptor delays pending[next]
+	mute    bool          // nothing is sent, whatever the credit
+	again   []Delivery    // to be sent a second time, under the lock they have
+	copied  bool          // pending is from again: its lock is the original's
+	part    uint32        // frame size for pending[next], 0 if it is the usual
+	pause   time.Duration // between the frames of pending[next]
+	queued  bool          // in Conn.ready
+	waiting bool          // in session.blocked
 }
 
 // waker is what the source calls when it has news.
@@ -73,6 +79,9 @@ func (c *Conn) pump() {
 
 // turn sends up to quantum deliveries and says whether there may be more.
 func (o *outgoing) turn() bool {
+	if o.mute {
+		return false
+	}
 	for range quantum {
 		if o.next == len(o.pending) && !o.acquire() {
 			o.finishDrain()
@@ -82,7 +91,7 @@ func (o *outgoing) turn() bool {
 			return false
 		}
 		if !o.push() {
-			return o.l.s.outgoing > 0 // stopped by the backlog, not by the window
+			return o.l.s.outgoing > 0 && !o.held // stopped by the backlog, not by the window
 		}
 	}
 	return true
@@ -99,6 +108,12 @@ func (o *outgoing) acquire() bool {
 		o.block()
 		return false
 	}
+	if len(o.again) > 0 {
+		o.pending, o.again = append(o.pending[:0], o.again[0]), o.again[1:]
+		o.next, o.asked, o.held, o.copied = 0, true, false, true
+		o.credit--
+		return true
+	}
 	// About as much as the backlog may hold, going by the size of the last one: the
 	// messages of a full quantum may be a hundred megabytes each.
 	limit := min(o.credit, s.outgoing, quantum, max(1, highWater/uint32(max(o.size, 1))))
@@ -106,13 +121,14 @@ func (o *outgoing) acquire() bool {
 		limit = 1
 	}
 	clear(o.pending)
-	o.asked, o.held = false, false
+	o.asked, o.held, o.copied = false, false, false
 	o.pending, o.next = o.source.Acquire(o.pending[:0], int(limit)), 0
 	o.credit -= uint32(len(o.pending))
 	if len(o.pending) == 0 {
 		return false
 	}
 	o.size = len(o.pending[len(o.pending)-1].Payload)
+	o.l.used = time.Now()
 	return true
 }
 
@@ -122,36 +138,6 @@ func (o *outgoing) block() {
 		o.waiting = true
 		o.l.s.blocked = append(o.l.s.blocked, o.l)
 	}
-}
-
-// admit asks the interceptor about the next delivery, once.
-func (o *outgoing) admit() bool {
-	c := o.l.s.c
-	if c.cfg.Interceptor == nil || o.asked {
-		return true
-	}
-	o.asked = true
-	token := o.pending[o.next].Token
-	a := c.cfg.Interceptor(Event{Op: OpTransferOut, Link: o.l.info, Token: token})
-	if a == (Action{}) {
-		return true
-	}
-	o.held = true
-	decide := func() {
-		if o.next == len(o.pending) || o.pending[o.next].Token != token {
-			return // given back meanwhile
-		}
-		o.held = false
-		switch a.Kind {
-		case Swallow: // acquired, and lost on the way
-			o.done()
-			c.markReady(o.l)
-		default:
-			c.act(o.l, a, func() { c.markReady(o.l) }, o.l.detach)
-		}
-	}
-	c.later(a.Delay, o.l, decide)
-	return false
 }
 
 // push writes the frames of the next delivery. It is false if the window or the
@@ -175,11 +161,15 @@ func (o *outgoing) push() bool {
 			t = o.first(d)
 		}
 		start := len(c.out)
-		c.out, o.rest = frames.AppendTransfer(c.out, s.local, t, o.rest, c.frameLimit)
+		c.out, o.rest = frames.AppendTransfer(c.out, s.local, t, o.rest, o.frameSize())
 		c.traceOut(s.local, start)
 		s.outgoing--
 		s.nextOutgoing++
 		o.begun = true
+		if len(o.rest) > 0 && o.pause > 0 {
+			o.breathe()
+			return false
+		}
 	}
 	o.done()
 	return true
@@ -214,6 +204,7 @@ func (o *outgoing) first(d *Delivery) frames.Transfer {
 func (o *outgoing) done() {
 	o.next++
 	o.rest, o.begun, o.asked = nil, false, false
+	o.part, o.pause = 0, 0
 }
 
 // onFlow takes the client's credit. The new grant replaces the old one; what was
@@ -221,9 +212,7 @@ func (o *outgoing) done() {
 func (o *outgoing) onFlow(f frames.Flow) {
 	grant := remaining(f.LinkCredit.Value, f.DeliveryCount.Value, o.deliveryCount)
 	for o.unsent() > grant {
-		last := len(o.pending) - 1
-		o.release(o.pending[last])
-		o.pending = o.pending[:last]
+		o.giveBackLast()
 	}
 	o.credit = grant - o.unsent()
 	o.drain = f.Drain
@@ -231,7 +220,7 @@ func (o *outgoing) onFlow(f frames.Flow) {
 		return
 	}
 	o.l.s.c.markReady(o.l)
-	if f.Echo && !f.Drain {
+	if f.Echo && !f.Drain && !o.mute {
 		o.report(false)
 	}
 }
@@ -268,6 +257,9 @@ func (o *outgoing) report(drained bool) {
 
 // release hands back a delivery that the client never had.
 func (o *outgoing) release(d Delivery) {
+	if o.copied {
+		return
+	}
 	// The lock may be gone by now, in which case there is nothing to hand back.
 	_ = o.source.Settle(d.Token, Outcome{Settlement: Release})
 }

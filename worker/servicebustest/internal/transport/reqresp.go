@@ -58,7 +58,7 @@ func (in *incoming) request(d arrival) {
 		usual()
 		return
 	}
-	ev := Event{Op: OpRequest, Link: in.l.info, Operation: operation(req)}
+	ev := Event{Op: OpRequest, Link: in.l.info, Operation: operation(req), Request: req}
 	c.intercept(in.l, ev, usual, func(e *Error) {
 		respond(func() *message.Message { return failure(e) })
 	})
@@ -82,8 +82,23 @@ func (in *incoming) respond(req *message.Message, build func() *message.Message)
 		in.reply(req, resp)
 		return
 	}
-	ev := Event{Op: OpResponse, Link: in.l.info, Operation: operation(req)}
-	c.intercept(in.l, ev, func() { in.reply(req, resp) }, func(e *Error) { in.reply(req, failure(e)) })
+	ev := Event{Op: OpResponse, Link: in.l.info, Operation: operation(req), Request: req}
+	a := c.cfg.Interceptor(ev)
+	c.later(a.Delay, in.l, func() {
+		if a.Rewrite != nil {
+			resp = rewritten(resp, a.Rewrite)
+		}
+		c.act(in.l, a, func() { in.reply(req, resp) }, func(e *Error) { in.reply(req, failure(e)) })
+	})
+}
+
+// rewritten is a response as a fault wants it, or as it was if that is no message.
+func rewritten(resp *message.Message, rewrite func([]byte) []byte) *message.Message {
+	changed, err := message.Parse(rewrite(resp.Append(nil)))
+	if err != nil {
+		return resp
+	}
+	return changed
 }
 
 // reply addresses a response and queues it.

@@ -82,6 +82,7 @@ func (s *session) settleOne(id uint32, d *frames.Disposition, echo *echoes) {
 		echo.add(id, id, noTransactions)
 		return
 	}
+	u.l.used = s.c.lastRead
 	delete(s.unsettled, id)
 	if !ok {
 		return // settled without an outcome: forgotten here, and the lock runs out
