@@ -104,7 +104,8 @@ func TestClientConnectsOverWebSocketInABubble(t *testing.T) {
 		t.Run(subprotocol, func(t *testing.T) {
 			t.Parallel()
 			synctest.Test(t, func(t *testing.T) {
-				s := servicebustest.New(t, servicebustest.WithQueue(queueName, servicebustest.QueueConfig{}))
+				s := servicebustest.New(t, servicebustest.WithQueue(queueName, servicebustest.QueueConfig{}),
+					servicebustest.WithIdleLimits(servicebustest.IdleLimits{}))
 				client := newClientWith(t, s.ConnectionString(), &azservicebus.ClientOptions{NewWebSocketConn: webSocket(inMemory(s), subprotocol)})
 				r := rig{s, client, s.Queue(queueName)}
 				sendAndReceive(t, r)
