@@ -90,7 +90,6 @@ func TestStartRefusesWhatIsNotEmulated(t *testing.T) {
 	t.Parallel()
 	for name, opt := range map[string]servicebustest.Option{
 		"duplicate detection": servicebustest.WithQueue("q", servicebustest.QueueConfig{RequiresDuplicateDetection: true}),
-		"sessions":            servicebustest.WithQueue("q", servicebustest.QueueConfig{RequiresSession: true}),
 		"bad name":            servicebustest.WithQueue("", servicebustest.QueueConfig{}),
 	} {
 		if _, err := servicebustest.Start(opt); err == nil {

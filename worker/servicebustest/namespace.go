@@ -73,6 +73,9 @@ func (n *namespace) OpenSource(l transport.Link) (transport.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if q.RequiresSession() {
+		return nil, dialect.Error(broker.ErrSessionRequired)
+	}
 	if l.Mode == transport.ReceiveAndDelete {
 		return &deletingSource{queue: q}, nil
 	}

@@ -33,10 +33,10 @@ type QueueConfig struct {
 	DefaultTTL             time.Duration // default: messages live for ever
 	DeadLetterOnExpiration bool          // default: expired messages are dropped
 	MaxMessageSize         int           // bytes; default 262144
+	RequiresSession        bool          // messages belong to sessions, and only a session's receiver gets them
 
-	// Not emulated yet: Start fails when one is set.
+	// Not emulated yet: Start fails when it is set.
 	RequiresDuplicateDetection bool
-	RequiresSession            bool
 }
 
 func (c QueueConfig) broker() broker.Config { return broker.Config(c) }

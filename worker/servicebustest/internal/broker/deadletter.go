@@ -27,6 +27,6 @@ func (q *Queue) deadLetter(m *entry, reason, description string, now time.Time) 
 	m.ExpiresAt = time.Time{}
 	m.DeadLetterSource = q.path
 	m.queue = q.dead
-	q.dead.live.insert(m)
+	q.dead.take(m)
 	q.dead.offer(m, now)
 }

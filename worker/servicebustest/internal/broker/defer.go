@@ -1,16 +1,26 @@
 package broker
 
-import "fmt"
+import (
+	"fmt"
+	"time"
+)
 
 // ReceiveDeferred takes deferred messages by sequence number, all or none: locked under PeekLock, ended under
-// ReceiveAndDelete. It is the only way to a deferred message.
+// ReceiveAndDelete. It is the only way to a deferred message; in a store with sessions, SessionLock has its own.
 func (q *Queue) ReceiveDeferred(sequences []int64, mode Mode) ([]Stored, error) {
 	now := q.entity.enter()
 	defer q.entity.leave()
+	if q.sessions != nil {
+		return nil, fmt.Errorf("receive deferred from %s: %w", q.path, ErrSessionRequired)
+	}
 	found, err := q.inState(Deferred, sequences)
 	if err != nil {
 		return nil, fmt.Errorf("receive deferred: %w", err)
 	}
+	return q.receiveDeferred(found, mode, now), nil
+}
+
+func (q *Queue) receiveDeferred(found []*entry, mode Mode, now time.Time) []Stored {
 	received := make([]Stored, len(found))
 	for i, m := range found {
 		if mode == ReceiveAndDelete {
@@ -21,15 +31,19 @@ func (q *Queue) ReceiveDeferred(sequences []int64, mode Mode) ([]Stored, error) 
 		q.lock(m, now)
 		received[i] = m.Stored
 	}
-	return received, nil
+	return received
 }
 
 // Peek returns up to limit messages numbered from or higher in ascending order, whatever their state, without a lock.
 func (q *Queue) Peek(from int64, limit int) []Stored {
 	q.entity.enter()
 	defer q.entity.leave()
+	return peek(&q.live, from, limit)
+}
+
+func peek(o *order, from int64, limit int) []Stored {
 	var peeked []Stored
-	q.live.ascend(from, func(m *entry) bool {
+	o.ascend(from, func(m *entry) bool {
 		if len(peeked) == limit {
 			return false
 		}

@@ -22,8 +22,9 @@ type entity struct {
 	ledger       *ledger   // nil: no history
 	accepted     int       // messages ever accepted
 	ended        ended
-	changed      chan struct{} // nil until somebody waits for a change
-	dirty        bool          // something changed since the last leave
+	changed      chan struct{}  // nil until somebody waits for a change
+	dirty        bool           // something changed since the last leave
+	told         []*SessionLock // those whose holder has news since the last leave
 	closed       bool
 
 	ticks sync.WaitGroup // armed timers and running ticks; Add under mu, Close waits
@@ -50,8 +51,11 @@ func (e *entity) leave() {
 			e.changed = nil
 		}
 	}
-	main, dead := e.main.takeWatchers(), e.dead.takeWatchers()
+	main, dead, calls := e.main.takeWatchers(), e.dead.takeWatchers(), e.takeCalls()
 	e.mu.Unlock()
+	for _, call := range calls {
+		call()
+	}
 	for _, w := range main {
 		w.wake()
 	}
@@ -64,17 +68,10 @@ func (e *entity) leave() {
 // event brings about (an activated message that expires) is in the heap again before the next is looked at.
 func (e *entity) advance(now time.Time) {
 	for len(e.due) > 0 && !e.due[0].due.After(now) {
-		m := e.due[0]
-		at := m.due
-		e.setDue(m, time.Time{})
-		switch {
-		case m.locked():
-			m.queue.lockExpired(m, at)
-		case m.State == Scheduled:
-			m.queue.activate(m, at)
-		default:
-			m.queue.expire(m, at)
-		}
+		next := e.due[0]
+		at := next.due
+		e.setDue(next.of, time.Time{})
+		next.of.happen(at)
 	}
 }
 
@@ -113,21 +110,25 @@ func (e *entity) close() {
 	e.mu.Lock()
 	e.closed = true
 	e.disarm()
-	e.mu.Unlock()
+	if e.main.sessions != nil {
+		e.main.sessions.end(ErrClosed)
+	}
+	e.leave()
 	e.ticks.Wait()
 }
 
-// setDue changes the one time m waits for; zero for never.
-func (e *entity) setDue(m *entry, at time.Time) {
-	m.due = at
+// setDue changes the one time that t waits for; zero for never.
+func (e *entity) setDue(t timed, at time.Time) {
+	a := t.clock()
+	a.of, a.due, a.rank = t, at, t.rank()
 	switch {
-	case at.IsZero() && m.dueIndex >= 0:
-		heap.Remove(&e.due, m.dueIndex)
+	case at.IsZero() && a.slot > 0:
+		heap.Remove(&e.due, a.slot-1)
 	case at.IsZero():
-	case m.dueIndex >= 0:
-		heap.Fix(&e.due, m.dueIndex)
+	case a.slot > 0:
+		heap.Fix(&e.due, a.slot-1)
 	default:
-		heap.Push(&e.due, m)
+		heap.Push(&e.due, a)
 	}
 }
 
@@ -135,38 +136,4 @@ func (e *entity) setDue(m *entry, at time.Time) {
 func (e *entity) nextSequence() int64 {
 	e.lastSequence++
 	return e.lastSequence
-}
-
-// dueHeap orders entries by due time, ties by sequence number.
-type dueHeap []*entry
-
-func (h dueHeap) Len() int { return len(h) }
-
-func (h dueHeap) Less(i, j int) bool {
-	if h[i].due.Equal(h[j].due) {
-		return h[i].SequenceNumber < h[j].SequenceNumber
-	}
-	return h[i].due.Before(h[j].due)
-}
-
-func (h dueHeap) Swap(i, j int) {
-	h[i], h[j] = h[j], h[i]
-	h[i].dueIndex, h[j].dueIndex = i, j
-}
-
-// Push is called by container/heap.
-func (h *dueHeap) Push(x any) {
-	m := x.(*entry)
-	m.dueIndex = len(*h)
-	*h = append(*h, m)
-}
-
-// Pop is called by container/heap.
-func (h *dueHeap) Pop() any {
-	last := len(*h) - 1
-	m := (*h)[last]
-	(*h)[last] = nil
-	*h = (*h)[:last]
-	m.dueIndex = -1
-	return m
 }

@@ -18,6 +18,18 @@ var (
 	ErrTooLarge = errors.New("message too large")
 	// ErrNotAllowed means that the entity never does this, like accepting a message into a dead-letter sub-queue.
 	ErrNotAllowed = errors.New("operation not allowed")
+	// ErrSessionRequired means that an entity that requires sessions was to be received from outside of one.
+	ErrSessionRequired = errors.New("session required")
+	// ErrNoSessionID means that a message without a session id was sent to an entity that requires sessions.
+	ErrNoSessionID = errors.New("the session id is null, and the entity takes only messages that belong to a session")
+	// ErrNoSessions means that a session was asked for where there are none.
+	ErrNoSessions = errors.New("the entity does not require sessions")
+	// ErrSessionLocked means that somebody else holds the session.
+	ErrSessionLocked = errors.New("session locked")
+	// ErrSessionLockLost means that the session is no longer held: expired, released, or never accepted.
+	ErrSessionLockLost = errors.New("session lock lost")
+	// ErrNoSessionCame means that no session became available within the time that somebody waited for the next one.
+	ErrNoSessionCame = errors.New("no session became available in time")
 	// ErrClosed means that the namespace was closed.
 	ErrClosed = errors.New("namespace closed")
 )

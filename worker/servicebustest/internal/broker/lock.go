@@ -15,12 +15,21 @@ const (
 )
 
 // Acquire appends up to limit messages to dst, lowest sequence number first, and never waits. Under PeekLock each is
-// locked with a fresh token; under ReceiveAndDelete it has ended, unless Restore brings it back.
+// locked with a fresh token; under ReceiveAndDelete it has ended, unless Restore brings it back. From a store with
+// sessions nothing is acquired like this; see SessionLock.
 func (q *Queue) Acquire(dst []Stored, limit int, mode Mode) []Stored {
 	now := q.entity.enter()
 	defer q.entity.leave()
+	if q.sessions != nil {
+		return dst
+	}
+	return q.acquire(dst, &q.active, limit, mode, now)
+}
+
+// acquire takes from the front of from: all active messages, or those of a session.
+func (q *Queue) acquire(dst []Stored, from *order, limit int, mode Mode, now time.Time) []Stored {
 	for ; limit > 0; limit-- {
-		m := q.active.first()
+		m := from.first()
 		if m == nil {
 			break
 		}
@@ -28,20 +37,27 @@ func (q *Queue) Acquire(dst []Stored, limit int, mode Mode) []Stored {
 			dst = append(dst, q.consume(m, now))
 			continue
 		}
-		q.active.remove(m)
+		q.withdraw(m)
 		q.lock(m, now)
 		dst = append(dst, m.Stored)
 	}
 	return dst
 }
 
-// lock gives m a fresh token: Service Bus never uses one twice.
+// lock gives m a fresh token: Service Bus never uses one twice. In a session it is the session's lock that runs out.
 func (q *Queue) lock(m *entry, now time.Time) {
 	m.LockToken = newToken()
-	m.LockedUntil, m.endsEarly = now.Add(q.entity.cfg.LockDuration), time.Time{}
+	m.endsEarly = time.Time{}
 	q.locks[m.LockToken] = m
 	q.maxLocked = max(q.maxLocked, len(q.locks))
-	q.entity.setDue(m, m.LockedUntil)
+	if m.session != nil {
+		m.session.held.insert(m)
+		m.LockedUntil = m.session.lock.until
+		q.entity.setDue(m, time.Time{})
+	} else {
+		m.LockedUntil = now.Add(q.entity.cfg.LockDuration)
+		q.entity.setDue(m, m.LockedUntil)
+	}
 	q.note(m, Event{Kind: Delivered, At: now, LockToken: m.LockToken})
 }
 
@@ -49,6 +65,9 @@ func (q *Queue) lock(m *entry, now time.Time) {
 // holds off, applies at once.
 func (q *Queue) unlock(m *entry, now time.Time) {
 	delete(q.locks, m.LockToken)
+	if m.session != nil {
+		m.session.held.remove(m)
+	}
 	m.LockToken, m.LockedUntil = Token{}, time.Time{}
 	q.entity.setDue(m, time.Time{})
 	if m.State == Deferred {
@@ -70,13 +89,17 @@ func (q *Queue) consume(m *entry, now time.Time) Stored {
 	return snapshot
 }
 
-// Renew extends all locks or none and returns the new expiry, which is the same for all.
+// Renew extends all locks or none and returns the new expiry, which is the same for all. The lock of a message in a
+// session is the session's: see SessionLock.Renew.
 func (q *Queue) Renew(tokens ...Token) (time.Time, error) {
 	now := q.entity.enter()
 	defer q.entity.leave()
 	locked, err := q.find(tokens, now, "renew")
 	if err != nil {
 		return time.Time{}, err
+	}
+	if q.sessions != nil {
+		return time.Time{}, fmt.Errorf("renew a message lock of %s, which requires sessions: %w", q.path, ErrNotAllowed)
 	}
 	until := now.Add(q.entity.cfg.LockDuration)
 	for _, m := range locked {

@@ -11,6 +11,7 @@ import (
 type Message struct {
 	ID           string
 	SessionID    string
+	InSession    bool          // SessionID was given: a blank one names a session too
 	TTL          time.Duration // 0: the queue's default
 	ScheduledFor time.Time     // zero or past: at once
 	Size         int           // encoded bytes, held against Config.MaxMessageSize
@@ -81,10 +82,10 @@ const (
 // entry is a message with its bookkeeping. Every field belongs to the entity's mutex.
 type entry struct {
 	Stored
-	queue    *Queue    // the store it is in now
-	due      time.Time // when the one thing it waits for happens; zero: never
-	dueIndex int       // place in the entity's heap; -1: not in it
-	record   *record   // nil when history is off
+	alarm            // of the one thing it waits for
+	queue   *Queue   // the store it is in now
+	session *session // what it belongs to in a store with sessions, else nil
+	record  *record  // nil when history is off
 
 	endsEarly time.Time // see EndLock; zero: the lock ends when its holder thinks
 }
@@ -95,6 +96,22 @@ func (m *entry) lockEnd() time.Time {
 		return m.endsEarly
 	}
 	return m.LockedUntil
+}
+
+func (m *entry) clock() *alarm { return &m.alarm }
+
+func (m *entry) rank() int64 { return m.SequenceNumber }
+
+// happen is the end of a lock, the turn of a schedule or the end of a time to live, whichever m waited for.
+func (m *entry) happen(at time.Time) {
+	switch {
+	case m.locked():
+		m.queue.lockExpired(m, at)
+	case m.State == Scheduled:
+		m.queue.activate(m, at)
+	default:
+		m.queue.expire(m, at)
+	}
 }
 
 func (m *entry) locked() bool { return m.LockToken != Token{} }

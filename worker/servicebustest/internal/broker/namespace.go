@@ -19,10 +19,10 @@ type Config struct {
 	DefaultTTL             time.Duration // Forever; caps what the sender asks for
 	DeadLetterOnExpiration bool
 	MaxMessageSize         int // bytes; 262144, the standard tier
+	RequiresSession        bool
 
-	// Not emulated: CreateQueue refuses them.
+	// Not emulated: CreateQueue refuses it.
 	RequiresDuplicateDetection bool
-	RequiresSession            bool
 }
 
 func (c Config) withDefaults() Config {
@@ -37,8 +37,6 @@ func (c Config) validate() error {
 	switch {
 	case c.RequiresDuplicateDetection:
 		return fmt.Errorf("duplicate detection: %w", ErrNotImplemented)
-	case c.RequiresSession:
-		return fmt.Errorf("sessions: %w", ErrNotImplemented)
 	case c.LockDuration < 0 || c.LockDuration > 5*time.Minute:
 		return fmt.Errorf("lock duration %v is not in 0..5m", c.LockDuration)
 	case c.MaxDeliveryCount < 0:
@@ -89,6 +87,9 @@ func (n *Namespace) CreateQueue(name string, cfg Config) (*Queue, error) {
 	}
 	e.dead = &Queue{entity: e, path: name + "/" + DeadLetterSuffix, locks: make(map[Token]*entry)}
 	e.main = &Queue{entity: e, path: name, dead: e.dead, locks: make(map[Token]*entry)}
+	if cfg.RequiresSession {
+		e.main.sessions = newSessions(e.main)
+	}
 	n.entities[key] = e
 	return e.main, nil
 }

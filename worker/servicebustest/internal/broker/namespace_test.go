@@ -52,7 +52,6 @@ func TestCreateQueueRefusesWhatItDoesNotEmulate(t *testing.T) {
 		want  error // nil: any
 	}{
 		"duplicate detection": {queue: "q", cfg: Config{RequiresDuplicateDetection: true}, want: ErrNotImplemented},
-		"sessions":            {queue: "q", cfg: Config{RequiresSession: true}, want: ErrNotImplemented},
 		"taken name":          {queue: "TAKEN", want: ErrEntityExists},
 		"empty name":          {queue: ""},
 		"reserved segment":    {queue: "q/$DeadLetterQueue"},

@@ -93,3 +93,6 @@ func (o *order) ascend(from int64, visit func(*entry) bool) {
 		}
 	}
 }
+
+// all returns the entries in order, safe to keep while the set changes.
+func (o *order) all() []*entry { return slices.Concat(o.chunks...) }

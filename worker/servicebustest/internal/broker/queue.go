@@ -16,7 +16,8 @@ type Queue struct {
 	live      order // every message, for peek and look-up by sequence number
 	active    order // those that can be acquired
 	locks     map[Token]*entry
-	deferred  int // deferred and not locked
+	sessions  *sessions // nil: the store has none
+	deferred  int       // deferred and not locked
 	scheduled int
 	maxLocked int
 	watchers  []*watcher // replaced, never changed in place: leave hands it out
@@ -45,6 +46,9 @@ func (q *Queue) Enqueue(messages ...Message) ([]int64, error) {
 		if messages[i].Size > limit {
 			return nil, fmt.Errorf("enqueue to %s: %d bytes, limit %d: %w", q.path, messages[i].Size, limit, ErrTooLarge)
 		}
+		if q.sessions != nil && !messages[i].InSession {
+			return nil, fmt.Errorf("enqueue to %s: %w", q.path, ErrNoSessionID)
+		}
 	}
 	now := q.entity.enter()
 	defer q.entity.leave()
@@ -59,11 +63,11 @@ func (q *Queue) Enqueue(messages ...Message) ([]int64, error) {
 }
 
 func (q *Queue) accept(message Message, now time.Time) int64 {
-	m := &entry{Stored: Stored{Message: message, SequenceNumber: q.entity.nextSequence(), EnqueuedAt: now}, queue: q, dueIndex: -1}
+	m := &entry{Stored: Stored{Message: message, SequenceNumber: q.entity.nextSequence(), EnqueuedAt: now}, queue: q}
 	q.entity.accepted++
 	q.entity.ledger.open(m)
 	q.entity.dirty = true
-	q.live.insert(m)
+	q.take(m)
 	if m.ScheduledFor.After(now) {
 		q.schedule(m, now)
 		return m.SequenceNumber
@@ -74,6 +78,15 @@ func (q *Queue) accept(message Message, now time.Time) int64 {
 	return m.SequenceNumber
 }
 
+// take adds m, not yet offered to anybody, to this store.
+func (q *Queue) take(m *entry) {
+	q.live.insert(m)
+	if q.sessions != nil {
+		m.session = q.sessions.get(m.SessionID)
+		m.session.live.insert(m)
+	}
+}
+
 // offer makes m available to receivers, unless its time to live has already ended.
 func (q *Queue) offer(m *entry, now time.Time) {
 	m.State = Active
@@ -82,8 +95,12 @@ func (q *Queue) offer(m *entry, now time.Time) {
 		return
 	}
 	q.active.insert(m)
-	q.ready = true
 	q.entity.setDue(m, m.ExpiresAt)
+	if m.session != nil {
+		q.sessions.offer(m, now)
+		return
+	}
+	q.ready = true
 }
 
 // forget takes m, whatever its state, out of this store. It keeps its lock fields until the caller has noted them.
@@ -95,12 +112,23 @@ func (q *Queue) forget(m *entry) {
 		delete(q.locks, m.LockToken)
 	case m.State == Active:
 		if q.active.get(m.SequenceNumber) == m {
-			q.active.remove(m)
+			q.withdraw(m)
 		}
 	case m.State == Deferred:
 		q.deferred--
 	case m.State == Scheduled:
 		q.scheduled--
+	}
+	if m.session != nil {
+		q.sessions.forget(m)
+	}
+}
+
+// withdraw takes m from those that can be acquired.
+func (q *Queue) withdraw(m *entry) {
+	q.active.remove(m)
+	if m.session != nil {
+		q.sessions.withdraw(m)
 	}
 }
 

@@ -7,14 +7,14 @@ import "time"
 func (q *Queue) Restore(m Stored) {
 	now := q.entity.enter()
 	defer q.entity.leave()
-	restored := &entry{Stored: m, queue: q, dueIndex: -1}
+	restored := &entry{Stored: m, queue: q}
 	if q.entity.ledger != nil {
 		restored.record = q.entity.ledger.byToken[m.LockToken]
 	}
 	token := m.LockToken
 	restored.LockToken, restored.LockedUntil = Token{}, time.Time{}
 	q.entity.ended.completed--
-	q.live.insert(restored)
+	q.take(restored)
 	q.note(restored, Event{Kind: Released, At: now, LockToken: token})
 	q.offer(restored, now)
 }

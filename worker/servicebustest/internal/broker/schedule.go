@@ -20,7 +20,7 @@ func (q *Queue) activate(m *entry, at time.Time) {
 	m.EnqueuedSequence, m.SequenceNumber = m.SequenceNumber, q.entity.nextSequence()
 	m.EnqueuedAt = at
 	m.State = Active
-	q.live.insert(m)
+	q.take(m)
 	q.startTTL(m)
 	q.note(m, Event{Kind: Activated, At: at})
 	q.offer(m, at)

@@ -120,6 +120,21 @@ func TestTrailingNullsAreNotSent(t *testing.T) {
 	}
 }
 
+func TestEmptyTextIsNotAbsentWhereItMatters(t *testing.T) {
+	t.Parallel()
+	w := NewListWriter(nil, 0x13)
+	w.OptionalString(Option[string]{})
+	w.OptionalString(Some(""))
+	_, list, _ := Descriptor(w.Close())
+	f, _, err := NewFields(list)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if absent, empty := f.OptionalText(), f.OptionalText(); absent.Set || !empty.Set || f.Err() != nil {
+		t.Errorf("read %+v and %+v, %v", absent, empty, f.Err())
+	}
+}
+
 func TestFieldsReadAbsentAndNullAlike(t *testing.T) {
 	t.Parallel()
 	for name, list := range map[string][]any{"absent": {}, "null": {nil, nil, nil, nil, nil, nil}} {

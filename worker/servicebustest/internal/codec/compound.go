@@ -161,12 +161,17 @@ func (w *ListWriter) Uint64(v Option[uint64]) {
 
 // String writes a string; the empty one counts as absent.
 func (w *ListWriter) String(v string) {
-	if v == "" {
+	w.OptionalString(Option[string]{v, v != ""})
+}
+
+// OptionalString writes a string that may be empty without being absent.
+func (w *ListWriter) OptionalString(v Option[string]) {
+	if !v.Set {
 		w.Null()
 		return
 	}
 	w.next()
-	w.buf = AppendString(w.buf, v)
+	w.buf = AppendString(w.buf, v.Value)
 }
 
 // Symbol writes a symbol; the empty one counts as absent.

@@ -175,17 +175,20 @@ func (f *Fields) Bool() Option[bool] {
 }
 
 // Text reads a string or symbol; absent reads as empty.
-func (f *Fields) Text() string {
+func (f *Fields) Text() string { return f.OptionalText().Value }
+
+// OptionalText reads a string or symbol of which an empty one is not absent.
+func (f *Fields) OptionalText() Option[string] {
 	code, body, ok := f.next()
 	if !ok {
-		return ""
+		return Option[string]{}
 	}
 	switch code {
 	case codeString8, codeString32, codeSymbol8, codeSymbol32:
-		return string(body)
+		return Some(string(body))
 	}
 	f.fail(fmt.Errorf("format code %#02x where text belongs", code))
-	return ""
+	return Option[string]{}
 }
 
 // Binary reads a binary; it aliases the input.

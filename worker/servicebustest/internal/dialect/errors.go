@@ -18,10 +18,17 @@ const (
 	LockLost        = "com.microsoft:message-lock-lost"
 	MessageNotFound = "com.microsoft:message-not-found"
 	ArgumentError   = "com.microsoft:argument-error"
+	Timeout         = "com.microsoft:timeout"
+
+	SessionLockLost       = "com.microsoft:session-lock-lost"
+	SessionCannotBeLocked = "com.microsoft:session-cannot-be-locked"
 )
 
 // lockLostText is matched by clients and by the tests of the Go SDK.
 const lockLostText = "The lock supplied is invalid. Either the lock expired, or the message has already been removed from the queue. For more information please see https://aka.ms/ServiceBusExceptions."
+
+// sessionRequiredText is matched by clients and by the tests of the Go SDK.
+const sessionRequiredText = "It is not possible for an entity that requires sessions to create a non-sessionful message receiver."
 
 // Error says err in Service Bus's words; nil stays nil.
 func Error(err error) *transport.Error {
@@ -39,6 +46,14 @@ func Error(err error) *transport.Error {
 		return &transport.Error{Condition: NotFound, Description: err.Error()}
 	case errors.Is(err, broker.ErrTooLarge):
 		return &transport.Error{Condition: SizeExceeded, Description: err.Error()}
+	case errors.Is(err, broker.ErrSessionLockLost):
+		return &transport.Error{Condition: SessionLockLost, Description: err.Error()}
+	case errors.Is(err, broker.ErrNoSessionCame):
+		return &transport.Error{Condition: Timeout, Description: err.Error()}
+	case errors.Is(err, broker.ErrSessionRequired):
+		return &transport.Error{Condition: NotAllowed, Description: sessionRequiredText}
+	case errors.Is(err, broker.ErrNoSessionID), errors.Is(err, broker.ErrNoSessions):
+		return &transport.Error{Condition: NotAllowed, Description: err.Error()}
 	case errors.Is(err, broker.ErrNotAllowed):
 		return &transport.Error{Condition: NotAllowed, Description: err.Error()}
 	case errors.Is(err, broker.ErrNotImplemented):
@@ -56,10 +71,18 @@ func EntityNotFound(address string) *transport.Error {
 	}
 }
 
+// SessionLocked is the text for a session that somebody else holds.
+func SessionLocked(id string) *transport.Error {
+	return &transport.Error{
+		Condition:   SessionCannotBeLocked,
+		Description: "The requested session '" + id + "' cannot be accepted. It may be locked by another receiver.",
+	}
+}
+
 // Status is the status code of a $management reply that fails with the condition.
 func Status(condition string) int32 {
 	switch condition {
-	case LockLost:
+	case LockLost, SessionLockLost:
 		return 410
 	case MessageNotFound, NotFound:
 		return 404
@@ -69,6 +92,8 @@ func Status(condition string) int32 {
 		return 413
 	case Unauthorized:
 		return 401
+	case Timeout:
+		return 408
 	case NotImplemented:
 		return 501
 	}

@@ -25,7 +25,7 @@ func Message(m *message.Message, size int) broker.Message {
 		}
 	}
 	accepted := broker.Message{
-		ID: messageID(properties.MessageID), SessionID: properties.GroupID, TTL: timeToLive(m, properties), Size: size, Payload: m,
+		ID: messageID(properties.MessageID), SessionID: properties.GroupID.Value, InSession: properties.GroupID.Set, TTL: timeToLive(m, properties), Size: size, Payload: m,
 	}
 	if m.MessageAnnotations.Len() > 0 {
 		if v, ok := m.MessageAnnotations.Get(string(message.ScheduledEnqueueTime)); ok {

@@ -189,7 +189,7 @@ func TestPropertiesKeepTheTypeOfIDs(t *testing.T) {
 	t.Parallel()
 	for _, id := range []any{nil, "s", uint64(0), uint64(300), codec.UUID{1}, []byte{1}} {
 		m := &Message{}
-		want := Properties{MessageID: id, CorrelationID: id, To: "t", GroupID: "g", CreationTime: time.UnixMilli(1).UTC(), GroupSequence: codec.Some[uint32](0)}
+		want := Properties{MessageID: id, CorrelationID: id, To: "t", GroupID: codec.Some("g"), CreationTime: time.UnixMilli(1).UTC(), GroupSequence: codec.Some[uint32](0)}
 		if err := m.SetProperties(want); err != nil {
 			t.Fatal(err)
 		}

@@ -20,7 +20,7 @@ type Properties struct {
 	ContentEncoding    codec.Symbol
 	AbsoluteExpiryTime time.Time // zero means absent, here and below
 	CreationTime       time.Time
-	GroupID            string // Service Bus: the session id
+	GroupID            codec.Option[string] // Service Bus: the session id, which may be blank
 	GroupSequence      codec.Option[uint32]
 	ReplyToGroupID     string
 }
@@ -69,7 +69,7 @@ func parseProperties(value []byte) (Properties, error) {
 		ContentEncoding:    codec.Symbol(f.Text()),
 		AbsoluteExpiryTime: f.Time(),
 		CreationTime:       f.Time(),
-		GroupID:            f.Text(),
+		GroupID:            f.OptionalText(),
 		GroupSequence:      f.Uint32(),
 		ReplyToGroupID:     f.Text(),
 	}
@@ -94,7 +94,7 @@ func (p Properties) append(b []byte) []byte {
 	w.Symbol(p.ContentEncoding)
 	w.Time(p.AbsoluteExpiryTime)
 	w.Time(p.CreationTime)
-	w.String(p.GroupID)
+	w.OptionalString(p.GroupID)
 	w.Uint32(p.GroupSequence)
 	w.String(p.ReplyToGroupID)
 	return w.Close()
