@@ -162,6 +162,9 @@ func (c *Conn) performative(channel uint16, code uint64, fields []byte) error {
 		return refusef(condNotAllowed, "a second open")
 	}
 	s := c.sessions[channel]
+	if s == nil && code == frames.CodeEnd {
+		return nil // go-amqp ends a session that it gave up before it could begin it
+	}
 	if s == nil {
 		return refusef(condNotAllowed, "frame %#02x on channel %d, which has no session", code, channel)
 	}

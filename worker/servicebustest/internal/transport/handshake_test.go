@@ -96,3 +96,17 @@ func TestIdleTimeoutTooShortToKeepIsRefused(t *testing.T) {
 		})
 	}
 }
+
+// go-amqp sends an end when its caller gives a session up, whether or not the begin had left.
+func TestEndWithoutASessionIsPassedOver(t *testing.T) {
+	withPeer(t, Config{}, func(p *peer) {
+		p.out = frames.Append(p.out, frames.TypeAMQP, 7, frames.EndSession{})
+		p.flush()
+		p.expect("")
+		p.out = frames.Append(p.out, frames.TypeAMQP, 7, frames.Flow{})
+		p.flush()
+		if c := condition(p.expect("close")[0].close.Error); c != condNotAllowed {
+			t.Errorf("another frame without a session closed with %s", c)
+		}
+	})
+}
