@@ -172,8 +172,8 @@ func property(name string, v **string) field {
 	}
 }
 
-// opaque keeps what is not understood. The content may use any prefix that is declared around it, so the
-// declarations in force come along.
+// opaque keeps what is not understood. The content may use any prefix that is declared around it, so the declarations
+// that it seems to need come along, and no others: the Go client mangles those that it finds on the element.
 func opaque(n *node, err error) (Opaque, error) {
 	if err != nil {
 		return Opaque{}, err
@@ -186,7 +186,7 @@ func opaque(n *node, err error) (Opaque, error) {
 			// in force in the response as well
 		case d.Name.Local == "" || d.Name.Local == "i":
 			return Opaque{}, fmt.Errorf("namespace %s where this one has another meaning in every response", d.Value)
-		default:
+		case strings.Contains(o.Type+o.content, d.Name.Local+":"):
 			tag.WriteString(" " + attribute("xmlns:"+d.Name.Local, d.Value))
 		}
 	}
