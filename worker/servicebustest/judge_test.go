@@ -28,6 +28,9 @@ type judged struct {
 func (j *judge) follow(r io.Reader) (breach error) {
 	j.sessions = map[uint16]*judged{}
 	all, _ := io.ReadAll(r) // a cut connection ends like a closed one
+	if bytes.HasPrefix(all, []byte("HTTP/1.1")) {
+		return nil // what did not start like AMQP
+	}
 	for len(all) > 0 {
 		if len(all) < frames.HeaderSize {
 			return nil // cut by a write that did not finish

@@ -19,12 +19,13 @@ var lastConn atomic.Uint64
 type phase uint8
 
 const (
-	phaseStart  phase = iota // nothing seen
-	phaseSASL                // SASL header exchanged, init expected
-	phaseHeader              // SASL done, AMQP header expected
-	phaseOpen                // AMQP header exchanged, open expected
-	phaseUp                  // open exchanged
-	phaseClosed              // our close is out, only the client's close counts
+	phaseStart   phase = iota // nothing seen
+	phaseSASL                 // SASL header exchanged, init expected
+	phaseHeader               // SASL done, AMQP header expected
+	phaseOpen                 // AMQP header exchanged, open expected
+	phaseOpening              // the answer to open is held back by a delay
+	phaseUp                   // open exchanged
+	phaseClosed               // our close is out, only the client's close counts
 )
 
 // Conn is one client connection.
@@ -47,7 +48,9 @@ type Conn struct {
 
 	// All below belongs to the loop.
 	phase     phase
-	over      bool // leave the loop
+	batch     batch  // what is being consumed, while the rest of it has to wait
+	rest      []byte // of the units of batch
+	over      bool   // leave the loop
 	err       error
 	muted     bool
 	out       []byte // frames not yet given to the writer
@@ -59,13 +62,17 @@ type Conn struct {
 	timers    []timer
 	taken     []func() // what takePosted is running, reused
 
-	frameLimit uint32              // the smaller of both sides' maximum
-	sessions   map[uint16]*session // by the client's channel
-	channels   []*session          // by our channel, nil where free
-	names      map[linkName]*link  // links attached, for stealing
-	cbs        *link               // the connection's $cbs sender link
-	idle       idleWatch
-	ready      []*link // links that may have something to send, in turn
+	frameLimit   uint32              // the smaller of both sides' maximum
+	channelLimit uint16              // the largest channel that the client takes
+	unfit        bool                // a frame was larger than frameLimit
+	links        int                 // over all sessions, those that wait for their detach included
+	assembled    int                 // bytes of messages that have begun and not ended
+	sessions     map[uint16]*session // by the client's channel
+	channels     []*session          // by our channel, nil where free
+	names        map[linkName]*link  // links attached, for stealing
+	cbs          *link               // the connection's $cbs sender link
+	idle         idleWatch
+	ready        []*link // links that may have something to send, in turn
 }
 
 // NewConn prepares a connection; Serve runs it.
@@ -109,6 +116,7 @@ func (c *Conn) Serve(ctx context.Context) error {
 	go c.read()
 	go c.write()
 	c.watchSilence()
+	c.watchHandshake()
 
 	c.loop(ctx)
 
@@ -131,15 +139,22 @@ func (c *Conn) Serve(ctx context.Context) error {
 func (c *Conn) loop(ctx context.Context) {
 	stopping := ctx.Done()
 	for !c.over {
+		c.checkFit() // after a timer or a command; consume looks after each frame
 		c.pump()
 		c.flush()
 		batches := c.batches
-		if len(c.out) > hardLimit {
+		switch {
+		case c.stalled():
 			batches = nil
+		case c.batch.buf != nil:
+			c.consume()
+			continue
 		}
 		select {
-		case b := <-batches:
-			c.consume(b)
+		case c.batch = <-batches:
+			c.lastRead = time.Now()
+			c.rest = c.batch.buf[:c.batch.units]
+			c.consume()
 		case w := <-c.wrote:
 			c.receipt(w)
 		case <-c.news:
@@ -153,12 +168,15 @@ func (c *Conn) loop(ctx context.Context) {
 	}
 }
 
-// consume handles a batch of frames.
-func (c *Conn) consume(b batch) {
-	c.lastRead = time.Now()
-	for rest := b.buf[:b.units]; len(rest) > 0 && !c.over; {
+// consume handles the frames of a batch. It stops between any two of them: what a client
+// sends at once may call for more of an answer than it is willing to read.
+func (c *Conn) consume() {
+	for len(c.rest) > 0 && !c.over {
+		if c.stalled() {
+			return
+		}
 		var u unit
-		u, rest = nextUnit(rest)
+		u, c.rest = nextUnit(c.rest)
 		if c.muted {
 			continue
 		}
@@ -168,7 +186,10 @@ func (c *Conn) consume(b batch) {
 		if err := c.handle(u); err != nil {
 			c.closeWith(asError(err))
 		}
+		c.checkFit()
 	}
+	b := c.batch
+	c.batch, c.rest = batch{}, nil
 	c.free <- b.buf // capacity 2, and there are two buffers
 	var refused *Error
 	switch {
@@ -197,9 +218,11 @@ func (c *Conn) closeWith(why *Error) {
 		return
 	}
 	c.err = why
-	if c.phase != phaseUp {
-		// Before open there is no close to send (part 2 §2.4.6).
-		c.over = true
+	switch {
+	case c.phase == phaseOpen || c.phase == phaseOpening:
+		c.answerOpen(frames.Open{}) // a close that says why follows an open (part 2 §2.4.3)
+	case c.phase != phaseUp:
+		c.over = true // there is no close before the AMQP header
 		return
 	}
 	for _, s := range c.sessions {

@@ -43,8 +43,12 @@ func (l *link) detach(why *Error) {
 
 // forget frees the link's handles.
 func (l *link) forget() {
+	if l.s.links[l.remote] != l {
+		return // gone with its session
+	}
 	delete(l.s.links, l.remote)
 	l.s.handles[l.local] = nil
+	l.s.c.links--
 }
 
 // close lets go of all that the link holds, and says nothing. It may be called on a
@@ -70,5 +74,8 @@ func (l *link) close() {
 	}
 	if l.out != nil {
 		l.out.close()
+	}
+	if l.in != nil {
+		l.in.close()
 	}
 }

@@ -23,12 +23,36 @@
 // # Memory
 //
 // While the writer is busy the loop fills a second buffer. Above highWater it stops
-// acquiring messages; above hardLimit it stops reading, because a client that sends
-// without ever reading would otherwise choose the size of our echoes. Messages in
-// reassembly are bounded by the sink's maximum, delivery-ids and handles by the
-// windows and limits announced, responses by maxResponses. A link acquires about as
-// many bytes as the backlog may hold, going by the size of the message before: one
-// source that mixes tiny and huge messages can exceed that once.
+// acquiring messages; above hardLimit it stops reading, between any two frames, because a
+// client that sends without ever reading would otherwise choose the size of our echoes. A
+// link acquires about as many bytes as the backlog may hold, going by the size of the
+// message before: one source that mixes tiny and huge messages can exceed that once.
+//
+// Nothing that a client can make us hold is without a bound:
+//
+//	sessions of a connection       5000, announced         close, framing-error
+//	links of a session             256, announced          close, framing-error
+//	links of a connection          5000                    end, resource-limit-exceeded
+//	name or address of a link      4 KiB                   end, invalid-field
+//	frame                          256 KiB, announced      close, framing-error
+//	frame before open              512 bytes (SASL)        cut
+//	message                        the sink's, announced   rejected, message-size-exceeded
+//	messages begun and not ended   64 MiB a connection     detach, resource-limit-exceeded
+//	unsettled deliveries           65536 a session         the oldest is forgotten, its lock runs out
+//	responses left unread          5000 or 64 MiB a link   detach, resource-limit-exceeded
+//	bytes left unread              4 MiB a connection      not read from, then as silent
+//	time from the first byte       1 minute to open        close, resource-limit-exceeded
+//	silence                        twice the idle timeout  close, resource-limit-exceeded
+//	idle timeout of the client     100 ms at least         close, not-allowed
+//	nesting of values              32                      decode-error
+//	what the client itself takes   its max-frame-size      close, frame-size-too-small
+//	                               its channel-max         close, not-allowed
+//	                               its handle-max          end, not-allowed
+//
+// Windows and credit cannot be violated by a client: every frame is dealt with before the
+// next is read, and both are topped up long before they are spent. What goes wrong before
+// open is answered with open and close if the protocol header has been agreed, and with a
+// cut if not.
 //
 // # Sending
 //

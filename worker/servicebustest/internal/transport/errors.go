@@ -16,6 +16,8 @@ const (
 	condNotImplemented = "amqp:not-implemented"
 	condDecode         = "amqp:decode-error"
 	condInvalidField   = "amqp:invalid-field"
+	condIllegalState   = "amqp:illegal-state"
+	condFrameTooSmall  = "amqp:frame-size-too-small"
 	condLimit          = "amqp:resource-limit-exceeded"
 
 	condConnForced   = "amqp:connection:forced"
@@ -44,6 +46,15 @@ func asError(err error) *Error {
 		return e
 	}
 	return &Error{Condition: condInternal, Description: err.Error()}
+}
+
+// orDecode is err if it names a condition; anything else that goes wrong with a frame is that
+// it cannot be read.
+func orDecode(err error) error {
+	if _, ok := errors.AsType[*Error](err); ok || err == nil {
+		return err
+	}
+	return refusef(condDecode, "%v", err)
 }
 
 // wire is e as it travels; nil stays nil.

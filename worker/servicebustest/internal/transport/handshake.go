@@ -1,8 +1,8 @@
 package transport
 
 import (
-	"errors"
 	"fmt"
+	"math"
 	"time"
 
 	"batchterminator/worker/servicebustest/internal/codec"
@@ -13,12 +13,6 @@ import (
 const (
 	protocolAMQP = 0
 	protocolSASL = 3
-)
-
-// Limits announced to the client.
-const (
-	channelMax = 4999
-	handleMax  = 255
 )
 
 // mechanisms we offer. ANONYMOUS comes first: go-amqp takes the first one it knows.
@@ -34,7 +28,7 @@ func (c *Conn) handle(u unit) error {
 	case phaseSASL:
 		return c.sasl(u)
 	case phaseOpen:
-		return c.open(u)
+		return orDecode(c.open(u))
 	case phaseUp:
 		return c.frame(u)
 	case phaseClosed:
@@ -73,6 +67,9 @@ func (c *Conn) sasl(u unit) error {
 	if err != nil {
 		return err
 	}
+	if u.header.Size > maxSASLFrame {
+		return fmt.Errorf("sasl frame of %d bytes", u.header.Size)
+	}
 	if u.header.Type != frames.TypeSASL || code != frames.CodeSASLInit {
 		return fmt.Errorf("frame %#02x where sasl-init belongs", code)
 	}
@@ -91,22 +88,23 @@ func (c *Conn) open(u unit) error {
 		return err
 	}
 	if code != frames.CodeOpen {
-		return fmt.Errorf("frame %#02x where open belongs", code)
+		return refusef(condIllegalState, "frame %#02x where open belongs", code)
 	}
 	var o frames.Open
 	if err := o.Decode(fields); err != nil {
 		return err
 	}
+	if size := o.MaxFrameSize; size.Set && size.Value < frames.MinMaxFrameSize {
+		return refusef(condInvalidField, "max-frame-size %d", size.Value) // part 2 §2.7.1
+	}
 	o.Properties = nil // aliases the frame; nothing reads it
+	c.phase = phaseOpening
 	c.opened(o)
 	return nil
 }
 
-// minIdleTimeout is the shortest idle timeout of a client that we keep up with: it sets
-// how often we write.
-const minIdleTimeout = 100 * time.Millisecond
-
 func (c *Conn) answerOpen(o frames.Open) {
+	c.channelLimit = o.ChannelMax.Or(math.MaxUint16)
 	c.frameLimit = max(min(o.MaxFrameSize.Or(c.cfg.MaxFrameSize), c.cfg.MaxFrameSize), frames.MinMaxFrameSize)
 	send(c, 0, frames.Open{
 		ContainerID:  c.cfg.ContainerID,
@@ -137,13 +135,7 @@ func (c *Conn) frame(u unit) error {
 	if err != nil {
 		return refusef(condDecode, "%v", err)
 	}
-	if err := c.performative(u.header.Channel, code, fields); err != nil {
-		if refused, ok := errors.AsType[*Error](err); ok {
-			return refused
-		}
-		return refusef(condDecode, "%v", err)
-	}
-	return nil
+	return orDecode(c.performative(u.header.Channel, code, fields))
 }
 
 func (c *Conn) performative(channel uint16, code uint64, fields []byte) error {
@@ -159,7 +151,7 @@ func (c *Conn) performative(channel uint16, code uint64, fields []byte) error {
 		c.phase, c.over = phaseClosed, true
 		return nil
 	case frames.CodeOpen:
-		return refusef(condNotAllowed, "a second open")
+		return refusef(condIllegalState, "a second open")
 	}
 	s := c.sessions[channel]
 	if s == nil && code == frames.CodeEnd {

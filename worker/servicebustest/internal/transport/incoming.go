@@ -77,10 +77,11 @@ func (in *incoming) transfer(t frames.Transfer, payload []byte) {
 	}
 	in.now.settled = in.now.settled || t.Settled
 	if uint64(len(in.now.body)+len(payload)) > in.limit {
-		in.tooBig, in.now.body = true, nil
+		in.tooBig = true
+		in.drop()
 	}
-	if !in.tooBig {
-		in.now.body = append(in.now.body, payload...)
+	if !in.tooBig && !in.keep(payload) {
+		return
 	}
 	if t.More {
 		return
@@ -114,8 +115,31 @@ func (in *incoming) begin(t frames.Transfer) bool {
 	return true
 }
 
+// keep adds to the message in assembly; false if the link had to be detached for it.
+func (in *incoming) keep(payload []byte) bool {
+	if !in.l.s.c.assembly(len(payload), in.limit) {
+		in.l.detach(refusef(condLimit, "too many messages were begun and not ended"))
+		return false
+	}
+	in.now.body = append(in.now.body, payload...)
+	return true
+}
+
+// drop gives up the message in assembly.
+func (in *incoming) drop() {
+	in.l.s.c.assembly(-len(in.now.body), in.limit)
+	in.now.body = nil
+}
+
+// close gives up what has begun.
+func (in *incoming) close() {
+	in.drop()
+	in.active = false
+}
+
 // end makes room for the next delivery.
 func (in *incoming) end() {
+	in.drop()
 	in.active, in.tooBig, in.now = false, false, arrival{}
 	if in.credit <= senderCredit/2 {
 		in.grant()

@@ -65,6 +65,9 @@ func (s *session) attach(fields []byte) error {
 		s.end(refusef(condHandleInUse, "handle %d", a.Handle))
 		return nil
 	}
+	if !s.fits(&a) {
+		return nil
+	}
 	// The termini go back in a reply that may be written later.
 	a.Source.Raw = append([]byte(nil), a.Source.Raw...)
 	a.Target.Raw = append([]byte(nil), a.Target.Raw...)
@@ -82,6 +85,11 @@ func (s *session) attach(fields []byte) error {
 	}
 	l.local = uint32(place(&s.handles, l))
 	s.links[a.Handle] = l
+	s.c.links++
+	if l.local > s.handleLimit {
+		s.end(refusef(condNotAllowed, "a link more than the client's handle-max %d", s.handleLimit))
+		return nil
+	}
 	s.steal(l)
 	if s.c.cfg.Interceptor == nil {
 		l.open()
@@ -94,9 +102,14 @@ func (s *session) attach(fields []byte) error {
 // onFlow takes a flow for the link.
 func (l *link) onFlow(f frames.Flow) {
 	l.used = l.s.c.lastRead
-	handle := l.in.onFlow
-	if l.in == nil {
+	var handle func(frames.Flow)
+	switch {
+	case l.in != nil:
+		handle = l.in.onFlow
+	case l.out != nil:
 		handle = l.out.onFlow
+	default:
+		return // a sender whose attach is delayed: credit comes with the answer
 	}
 	if l.s.c.cfg.Interceptor == nil {
 		handle(f)

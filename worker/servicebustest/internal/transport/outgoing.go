@@ -2,6 +2,7 @@ package transport
 
 import (
 	"math"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -277,5 +278,8 @@ func (o *outgoing) close() {
 		o.release(d)
 	}
 	o.pending, o.next, o.credit = nil, 0, 0
+	if o.waiting {
+		o.l.s.blocked = slices.DeleteFunc(o.l.s.blocked, func(l *link) bool { return l == o.l })
+	}
 	o.source.Close()
 }

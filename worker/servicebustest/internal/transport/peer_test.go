@@ -18,6 +18,7 @@ import (
 type peer struct {
 	t       *testing.T
 	nc      net.Conn
+	conn    *Conn // the server's end
 	out     []byte
 	served  error
 	gate    chan struct{} // read waits until it is closed
@@ -60,8 +61,8 @@ func withDeaf(t *testing.T, cfg Config, f func(p *peer)) {
 			cfg.Namespace = newBench()
 		}
 		ours, theirs := net.Pipe()
-		p := &peer{t: t, nc: theirs, gate: make(chan struct{})}
-		p.serving.Go(func() { p.served = Serve(context.Background(), ours, cfg) })
+		p := &peer{t: t, nc: theirs, conn: NewConn(ours, cfg), gate: make(chan struct{})}
+		p.serving.Go(func() { p.served = p.conn.Serve(context.Background()) })
 		p.serving.Go(p.read)
 		f(p)
 		_ = theirs.Close()

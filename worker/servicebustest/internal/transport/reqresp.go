@@ -1,6 +1,7 @@
 package transport
 
 import (
+	"slices"
 	"strings"
 
 	"batchterminator/worker/servicebustest/internal/codec"
@@ -10,9 +11,6 @@ import (
 
 // cbsAddress is the node that takes tokens; a connection has one link to it.
 const cbsAddress = "$cbs"
-
-// maxResponses bounds what a client leaves unread on a reply link.
-const maxResponses = 5000
 
 // toRequests makes the link one half of a request/response pair. The halves find
 // each other only when a response is to be sent.
@@ -123,7 +121,7 @@ func (in *incoming) reply(req, resp *message.Message) {
 		return // the client has gone; it cannot be told
 	}
 	if !l.replies.push(resp.Append(nil)) {
-		l.detach(refusef(condLimit, "%d responses were left unread", maxResponses))
+		l.detach(refusef(condLimit, "%d responses were left unread", len(l.replies.queue)))
 	}
 }
 
@@ -165,15 +163,17 @@ func (in *incoming) replyLink(replyTo string) *link {
 type responses struct {
 	replyTo string // target address of the link
 	queue   []Delivery
+	bytes   int // of queue
 	sent    uint64
 	wake    func()
 }
 
 // push queues a response; false if there are too many.
 func (r *responses) push(payload []byte) bool {
-	if len(r.queue) >= maxResponses {
+	if len(r.queue) >= maxResponses || r.bytes > maxResponseBytes {
 		return false
 	}
+	r.bytes += len(payload)
 	r.sent++
 	var token codec.UUID // only has to be there and to differ
 	for i := range 8 {
@@ -187,7 +187,10 @@ func (r *responses) push(payload []byte) bool {
 func (r *responses) Acquire(into []Delivery, limit int) []Delivery {
 	n := min(limit, len(r.queue))
 	into = append(into, r.queue[:n]...)
-	r.queue = append(r.queue[:0], r.queue[n:]...)
+	for _, d := range r.queue[:n] {
+		r.bytes -= len(d.Payload)
+	}
+	r.queue = slices.Delete(r.queue, 0, n)
 	return into
 }
 

@@ -11,12 +11,13 @@ const window = 5000
 
 // session is one session (part 2 §2.5). It belongs to the connection's loop.
 type session struct {
-	c       *Conn
-	remote  uint16           // the client's channel
-	local   uint16           // ours
-	links   map[uint32]*link // by the client's handle
-	handles []*link          // by ours, nil where free
-	ending  bool             // our end is out: silence until the client's
+	c           *Conn
+	remote      uint16           // the client's channel
+	local       uint16           // ours
+	links       map[uint32]*link // by the client's handle
+	handles     []*link          // by ours, nil where free
+	handleLimit uint32           // the largest handle that the client takes
+	ending      bool             // our end is out: silence until the client's
 
 	nextIncoming uint32 // transfer-id of the next frame from the client
 	incoming     uint32 // transfer frames it may still send
@@ -52,9 +53,14 @@ func (c *Conn) begin(channel uint16, fields []byte) error {
 		links:        map[uint32]*link{},
 		unsettled:    map[uint32]unsettled{},
 		nextIncoming: b.NextOutgoingID, incoming: window,
-		outgoing: b.IncomingWindow,
+		outgoing:    b.IncomingWindow,
+		handleLimit: b.HandleMax.Or(handleMax),
 	}
-	s.local = uint16(place(&c.channels, s))
+	local := place(&c.channels, s)
+	if local > int(c.channelLimit) {
+		return refusef(condNotAllowed, "a session more than the client's channel-max %d", c.channelLimit)
+	}
+	s.local = uint16(local)
 	c.sessions[channel] = s
 	send(c, s.local, frames.BeginSession{
 		RemoteChannel:  codec.Some(channel),
@@ -131,6 +137,7 @@ func (s *session) closeLinks() {
 	for _, l := range s.links {
 		l.close()
 	}
+	s.c.links -= len(s.links)
 	clear(s.links)
 	s.handles, s.blocked = nil, nil
 }

@@ -7,11 +7,6 @@ import (
 	"batchterminator/worker/servicebustest/internal/frames"
 )
 
-// maxSpan is how many deliveries of a session may be unsettled, and so how far back a
-// disposition reaches. The oldest is forgotten beyond that: a client that never settles
-// must not choose what we keep. Its lock runs out as any other.
-const maxSpan = 1 << 16
-
 // disposition applies what the client decided about the deliveries first..last.
 func (s *session) disposition(fields []byte) error {
 	var d frames.Disposition

@@ -31,11 +31,25 @@ func (c *Conn) write() {
 	}
 }
 
-// send appends one frame to what is to be written.
+// send appends one frame to what is to be written. A frame larger than the client takes is
+// not written, nor anything after it that may refer to it.
 func send[P frames.Performative](c *Conn, channel uint16, p P) {
 	start := len(c.out)
 	c.out = frames.Append(c.out, frames.TypeAMQP, channel, p)
+	if c.unfit || c.phase == phaseUp && len(c.out)-start > int(c.frameLimit) {
+		c.out, c.unfit = c.out[:start], true
+		return
+	}
 	c.traceOut(channel, start)
+}
+
+// checkFit closes the connection of a client that has made us answer it with more than its
+// max-frame-size allows (part 2 §2.8.15).
+func (c *Conn) checkFit() {
+	if c.unfit {
+		c.unfit = false
+		c.closeWith(refusef(condFrameTooSmall, "max-frame-size %d is too small for the answer", c.frameLimit))
+	}
 }
 
 // sendSASL is send for the frames before open.
