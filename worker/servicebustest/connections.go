@@ -1,11 +1,13 @@
 package servicebustest
 
 import (
+	"fmt"
 	"strings"
 	"time"
 
 	"batchterminator/worker/servicebustest/internal/broker"
 	"batchterminator/worker/servicebustest/internal/codec"
+	"batchterminator/worker/servicebustest/internal/dialect"
 	"batchterminator/worker/servicebustest/internal/transport"
 )
 
@@ -72,6 +74,22 @@ func (s *Server) SkewClock(d time.Duration) {
 // bubble, synctest.Wait makes sure.
 func (s *Server) MuteConnections(on bool) int {
 	return s.eachConnection(func(c *transport.Conn) { c.Mute(on) })
+}
+
+// entityChanged detaches the links that a change of an entity concerns, those to its sub-queues and management node
+// included. Service Bus: an update detaches too, and the clients come back.
+func (s *Server) entityChanged(c broker.Change) {
+	why := dialect.Error(fmt.Errorf("entity %s: %w", c.Path, c.Err))
+	match := func(l transport.Link) bool {
+		path := strings.ToLower(broker.EntityPath(l.Address))
+		rest, below := strings.CutPrefix(path, strings.ToLower(c.Path))
+		concerned := c.Receive
+		if l.Sender {
+			concerned = c.Send
+		}
+		return concerned && below && (rest == "" || strings.HasPrefix(rest, "/$"))
+	}
+	s.eachConnection(func(conn *transport.Conn) { conn.Detach(match, why) })
 }
 
 func (s *Server) eachConnection(do func(*transport.Conn)) int {

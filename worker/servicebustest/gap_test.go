@@ -52,10 +52,9 @@ func TestAddressesThatAreNotEmulatedAreRefused(t *testing.T) {
 		s := servicebustest.New(t, servicebustest.WithQueue(queueName, servicebustest.QueueConfig{}))
 		session := rawSession(t, s)
 		for address, want := range map[string]amqp.ErrCond{
-			"orders/$Transfer/$DeadLetterQueue": amqp.ErrCondNotImplemented,
-			"topic/Subscriptions/sub":           amqp.ErrCondNotFound,
-			"nobody":                            amqp.ErrCondNotFound,
-			"nobody/$management":                amqp.ErrCondNotFound,
+			"topic/Subscriptions/sub": amqp.ErrCondNotFound,
+			"nobody":                  amqp.ErrCondNotFound,
+			"nobody/$management":      amqp.ErrCondNotFound,
 		} {
 			_, err := session.NewReceiver(context.Background(), address, nil)
 			wantRefusal(t, err, want)

@@ -73,6 +73,9 @@ func (n *namespace) OpenSource(l transport.Link) (transport.Source, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := q.Receivable(); err != nil {
+		return nil, dialect.Error(err)
+	}
 	if q.RequiresSession() {
 		return nil, dialect.Error(broker.ErrSessionRequired)
 	}
@@ -88,8 +91,8 @@ func (n *namespace) OpenSink(l transport.Link) (transport.Sink, error) {
 	if err != nil {
 		return nil, err
 	}
-	if q.DeadLetter() == nil {
-		return nil, &transport.Error{Condition: dialect.NotAllowed, Description: "cannot send to " + q.Path()}
+	if err := q.Sendable(); err != nil {
+		return nil, dialect.Error(err)
 	}
 	return sink{q}, nil
 }
@@ -101,7 +104,7 @@ type sink struct{ queue *broker.Queue }
 func (s sink) Accept(wire []*message.Message) error {
 	messages := make([]broker.Message, len(wire))
 	for i, m := range wire {
-		messages[i] = dialect.Message(m, 0)
+		messages[i] = dialect.Message(m, m.Size())
 	}
 	if _, err := s.queue.Enqueue(messages...); err != nil {
 		return dialect.Error(err)

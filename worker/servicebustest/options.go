@@ -35,11 +35,23 @@ type QueueConfig struct {
 	MaxMessageSize         int           // bytes; default 262144
 	RequiresSession        bool          // messages belong to sessions, and only a session's receiver gets them
 
-	// Not emulated yet: Start fails when it is set.
+	// RequiresDuplicateDetection drops a message whose id was seen less than the window ago.
 	RequiresDuplicateDetection bool
+	DuplicateDetectionWindow   time.Duration // default 10 minutes
+
+	// Forwarding names a queue or topic that was added before.
+	ForwardTo             string
+	ForwardDeadLetteredTo string
 }
 
-func (c QueueConfig) broker() broker.Config { return broker.Config(c) }
+func (c QueueConfig) broker() broker.Config {
+	return broker.Config{
+		LockDuration: c.LockDuration, MaxDeliveryCount: c.MaxDeliveryCount, DefaultTTL: c.DefaultTTL,
+		DeadLetterOnExpiration: c.DeadLetterOnExpiration, MaxMessageSize: c.MaxMessageSize,
+		RequiresDuplicateDetection: c.RequiresDuplicateDetection, DuplicateDetectionWindow: c.DuplicateDetectionWindow,
+		ForwardTo: c.ForwardTo, ForwardDeadLetteredTo: c.ForwardDeadLetteredTo, RequiresSession: c.RequiresSession,
+	}
+}
 
 // WithQueue adds a queue. Names compare without case.
 func WithQueue(name string, cfg QueueConfig) Option {

@@ -68,6 +68,7 @@ func Start(opts ...Option) (*Server, error) {
 		}
 	}
 	s.ctx, s.cancel = context.WithCancel(context.Background())
+	s.broker.Notify(s.entityChanged)
 	s.faults.tokens = lockBook{s.broker}
 	s.wire = transport.Config{
 		Namespace: newNamespace(s.broker, set.keys), Interceptor: s.faults.intercept, IdleTimeout: set.idleTimeout, Idle: set.idle,

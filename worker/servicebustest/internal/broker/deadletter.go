@@ -13,14 +13,7 @@ const (
 // deadLetter moves m, in any state, to the dead-letter sub-queue. Sequence number and delivery count stay; the time to
 // live ends to matter. The overlay is where a receiver finds the reason.
 func (q *Queue) deadLetter(m *entry, reason, description string, now time.Time) {
-	properties := make(map[string]any, 2)
-	if reason != "" {
-		properties[PropertyDeadLetterReason] = reason
-	}
-	if description != "" {
-		properties[PropertyDeadLetterDescription] = description
-	}
-	m.overlay(properties)
+	m.overlay(deadLetterProperties(reason, description))
 	q.note(m, Event{Kind: DeadLettered, At: now, LockToken: m.LockToken, Reason: reason, Description: description})
 	q.forget(m)
 	m.LockToken, m.LockedUntil = Token{}, time.Time{}
@@ -29,4 +22,15 @@ func (q *Queue) deadLetter(m *entry, reason, description string, now time.Time) 
 	m.queue = q.dead
 	q.dead.take(m)
 	q.dead.offer(m, now)
+}
+
+func deadLetterProperties(reason, description string) map[string]any {
+	properties := make(map[string]any, 2)
+	if reason != "" {
+		properties[PropertyDeadLetterReason] = reason
+	}
+	if description != "" {
+		properties[PropertyDeadLetterDescription] = description
+	}
+	return properties
 }

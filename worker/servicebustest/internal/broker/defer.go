@@ -13,6 +13,9 @@ func (q *Queue) ReceiveDeferred(sequences []int64, mode Mode) ([]Stored, error) 
 	if q.sessions != nil {
 		return nil, fmt.Errorf("receive deferred from %s: %w", q.path, ErrSessionRequired)
 	}
+	if err := q.receivable(); err != nil {
+		return nil, fmt.Errorf("receive deferred: %w", err)
+	}
 	found, err := q.inState(Deferred, sequences)
 	if err != nil {
 		return nil, fmt.Errorf("receive deferred: %w", err)

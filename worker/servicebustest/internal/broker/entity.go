@@ -6,16 +6,28 @@ import (
 	"time"
 )
 
-// entity is what a queue and its dead-letter sub-queue share.
+// entity is what a queue, topic or subscription and its sub-queues share.
 type entity struct {
-	name string
-	cfg  Config
+	namespace *Namespace
+	name      string
+	kind      Kind
+	topic     *entity // of a subscription
+	createdAt time.Time
 
-	main, dead *Queue
+	main, dead, transferDead *Queue
+
+	subscriptions []*entity // of a topic, in order of creation; any goroutine, under namespace.mu
 
 	mu sync.Mutex
 	// Below: read and written by any goroutine, under mu.
+	cfg          Config
+	rules        []Rule // of a subscription, by name; replaced, never changed in place
+	updatedAt    time.Time
+	accessedAt   time.Time // the last time somebody sent or received
 	lastSequence int64
+	transferring int       // messages that left for another entity and did not arrive yet
+	outgoing     bool      // some of them left since the last unlock
+	recent       sightings // message ids of late, for duplicate detection
 	due          dueHeap
 	timer        *time.Timer
 	armedFor     time.Time // zero: no timer is running
@@ -26,12 +38,13 @@ type entity struct {
 	dirty        bool           // something changed since the last leave
 	told         []*SessionLock // those whose holder has news since the last leave
 	closed       bool
+	gone         bool // deleted, as well as closed
 
 	ticks sync.WaitGroup // armed timers and running ticks; Add under mu, Close waits
 }
 
 // ended counts the messages that are no more, by how they went.
-type ended struct{ completed, expired, cancelled int }
+type ended struct{ completed, expired, cancelled, forwarded int }
 
 // enter locks the entity and lets everything that is due happen. Every exported operation starts with it.
 func (e *entity) enter() time.Time {
@@ -41,8 +54,19 @@ func (e *entity) enter() time.Time {
 	return now
 }
 
-// leave unlocks the entity and only then wakes receivers: a wake-up may come straight back.
+// leave unlocks the entity and only then wakes receivers, because a wake-up may come straight back, and lets what left
+// the entity arrive.
 func (e *entity) leave() {
+	outgoing := e.outgoing
+	wakeAll(e.unlock())
+	if outgoing {
+		e.namespace.router.run()
+	}
+}
+
+// unlock is leave for the router, which wakes and delivers when nothing is locked. It returns whom to wake.
+func (e *entity) unlock() []*watcher {
+	e.outgoing = false
 	e.arm()
 	if e.dirty {
 		e.dirty = false
@@ -51,15 +75,24 @@ func (e *entity) leave() {
 			e.changed = nil
 		}
 	}
-	main, dead, calls := e.main.takeWatchers(), e.dead.takeWatchers(), e.takeCalls()
+	var woken []*watcher
+	for _, call := range e.takeCalls() {
+		woken = append(woken, &watcher{wake: call})
+	}
+	for _, q := range [...]*Queue{e.main, e.dead, e.transferDead} {
+		switch watchers := q.takeWatchers(); {
+		case woken == nil:
+			woken = watchers[:len(watchers):len(watchers)] // shared with the queue: appending copies
+		default:
+			woken = append(woken, watchers...)
+		}
+	}
 	e.mu.Unlock()
-	for _, call := range calls {
-		call()
-	}
-	for _, w := range main {
-		w.wake()
-	}
-	for _, w := range dead {
+	return woken
+}
+
+func wakeAll(watchers []*watcher) {
+	for _, w := range watchers {
 		w.wake()
 	}
 }
@@ -115,6 +148,14 @@ func (e *entity) close() {
 	}
 	e.leave()
 	e.ticks.Wait()
+}
+
+// abandon closes an entity that is no longer in its namespace.
+func (e *entity) abandon() {
+	e.mu.Lock()
+	e.gone = true
+	e.mu.Unlock()
+	e.close()
 }
 
 // setDue changes the one time that t waits for; zero for never.

@@ -1,6 +1,9 @@
 package broker
 
-import "errors"
+import (
+	"errors"
+	"fmt"
+)
 
 // The refusals a caller can act on. They arrive wrapped; compare with errors.Is.
 var (
@@ -30,6 +33,26 @@ var (
 	ErrSessionLockLost = errors.New("session lock lost")
 	// ErrNoSessionCame means that no session became available within the time that somebody waited for the next one.
 	ErrNoSessionCame = errors.New("no session became available in time")
+	// ErrInvalid means that a setting or a name is outside of what Service Bus allows.
+	ErrInvalid = errors.New("invalid")
+	// ErrEntityDisabled means that the entity's status forbids the operation.
+	ErrEntityDisabled = errors.New("entity disabled")
+	// ErrEntityUpdated is why links are detached when a setting changes; nothing returns it.
+	ErrEntityUpdated = errors.New("entity updated")
 	// ErrClosed means that the namespace was closed.
 	ErrClosed = errors.New("namespace closed")
 )
+
+// ImmutableError is an update of a property that is fixed at creation.
+type ImmutableError struct {
+	Kind     Kind
+	Property string
+}
+
+// Error says it in Service Bus's words, which clients compare.
+func (e *ImmutableError) Error() string {
+	if e.Property == "EnablePartitioning" {
+		return fmt.Sprintf("Partitioning cannot be changed for %v. ", e.Kind)
+	}
+	return fmt.Sprintf("The value for the %s property of an existing %v cannot be changed", e.Property, e.Kind)
+}

@@ -23,6 +23,9 @@ const (
 	DeadLettered             // moved to the dead-letter sub-queue
 	LockExpired              // unlocked by time, counted
 	TTLExpired               // its time to live ended
+	Forwarded                // sent on to another entity, which Reason names; or kept by a failure to, as DeadLettered
+	Published                // a topic: handed to the subscriptions that want it
+	Duplicate                // a message with the same id was dropped
 	SettleRefused            // somebody used a lock token that was no longer its lock
 )
 
@@ -30,7 +33,8 @@ var eventNames = [...]string{
 	Enqueued: "enqueued", ScheduledEvent: "scheduled", Activated: "activated", Cancelled: "cancelled",
 	Delivered: "delivered", Renewed: "renewed", Completed: "completed", Abandoned: "abandoned",
 	DeferredEvent: "deferred", Released: "released", DeadLettered: "dead-lettered", LockExpired: "lock expired",
-	TTLExpired: "time to live expired", SettleRefused: "settle refused",
+	TTLExpired: "time to live expired", Forwarded: "forwarded", Published: "published", Duplicate: "duplicate",
+	SettleRefused: "settle refused",
 }
 
 func (k EventKind) String() string {
@@ -47,7 +51,7 @@ type Event struct {
 	SequenceNumber int64  // at that time
 	DeliveryCount  uint32 // after the event, zero-based
 	LockToken      Token  // Delivered, Renewed, and whatever ended that lock
-	Reason         string // DeadLettered: reason; SettleRefused: what was tried
+	Reason         string // DeadLettered: reason; Forwarded: target; SettleRefused: what was tried
 	Description    string // DeadLettered
 	DeadLetter     bool   // it happened in the dead-letter sub-queue
 }

@@ -20,8 +20,9 @@ const (
 func (q *Queue) Acquire(dst []Stored, limit int, mode Mode) []Stored {
 	now := q.entity.enter()
 	defer q.entity.leave()
-	if q.sessions != nil {
-		return dst
+	q.entity.accessedAt = now
+	if q.sessions != nil || q.entity.gone || !q.entity.cfg.Status.receives() {
+		return dst // a link that should not be there, or is being detached
 	}
 	return q.acquire(dst, &q.active, limit, mode, now)
 }

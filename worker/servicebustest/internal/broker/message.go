@@ -15,7 +15,11 @@ type Message struct {
 	TTL          time.Duration // 0: the queue's default
 	ScheduledFor time.Time     // zero or past: at once
 	Size         int           // encoded bytes, held against Config.MaxMessageSize
+	PartitionKey string
 	Payload      any
+	// Overlay holds application properties set since the message was sent (dead-letter reason, properties to modify,
+	// rule name). They win over the sender's. The map is shared between snapshots: read only.
+	Overlay map[string]any
 }
 
 // State is the state Service Bus shows in a peek; a lock is orthogonal to it. The values are those of
@@ -60,7 +64,7 @@ func (t Token) String() string {
 type Stored struct {
 	Message
 	SequenceNumber   int64
-	EnqueuedSequence int64 // the number before activation gave a new one; 0 otherwise
+	EnqueuedSequence int64 // the number before activation or another entity gave a new one; 0 otherwise
 	EnqueuedAt       time.Time
 	ExpiresAt        time.Time // zero: never
 	DeliveryCount    uint32    // failed deliveries so far: the zero-based count of the wire
@@ -68,9 +72,6 @@ type Stored struct {
 	LockToken        Token     // zero: not locked
 	LockedUntil      time.Time // zero: not locked
 	DeadLetterSource string    // the queue a dead-lettered message came from
-	// Overlay holds application properties set since the message was sent (dead-letter reason, properties to modify).
-	// They win over the sender's. The map is shared between snapshots: read only.
-	Overlay map[string]any
 }
 
 // Names under which Service Bus shows why a message was dead-lettered.
@@ -86,6 +87,7 @@ type entry struct {
 	queue   *Queue   // the store it is in now
 	session *session // what it belongs to in a store with sessions, else nil
 	record  *record  // nil when history is off
+	hops    int      // how often it was forwarded on its way here
 
 	endsEarly time.Time // see EndLock; zero: the lock ends when its holder thinks
 }
@@ -117,7 +119,7 @@ func (m *entry) happen(at time.Time) {
 func (m *entry) locked() bool { return m.LockToken != Token{} }
 
 // overlay merges properties copy-on-write, because snapshots share the map.
-func (m *entry) overlay(properties map[string]any) {
+func (m *Message) overlay(properties map[string]any) {
 	if len(properties) == 0 {
 		return
 	}

@@ -32,7 +32,7 @@ func TestAddressesOfAllSDKsNameTheSameQueue(t *testing.T) {
 		"":          ErrEntityNotFound,
 		"sb://host": ErrEntityNotFound,
 		"team/orders/$deadletterqueue/$deadletterqueue": ErrEntityNotFound,
-		"team/orders/$Transfer/$DeadLetterQueue":        ErrNotImplemented,
+		"team/orders/$Transfer":                         ErrEntityNotFound,
 	} {
 		if _, err := n.Resolve(address); !errors.Is(err, want) {
 			t.Errorf("resolve %q returned %v, want %v", address, err, want)
@@ -51,7 +51,6 @@ func TestCreateQueueRefusesWhatItDoesNotEmulate(t *testing.T) {
 		cfg   Config
 		want  error // nil: any
 	}{
-		"duplicate detection": {queue: "q", cfg: Config{RequiresDuplicateDetection: true}, want: ErrNotImplemented},
 		"taken name":          {queue: "TAKEN", want: ErrEntityExists},
 		"empty name":          {queue: ""},
 		"reserved segment":    {queue: "q/$DeadLetterQueue"},

@@ -9,27 +9,47 @@ import (
 // DeadLetterSuffix is the path segment of a dead-letter sub-queue; segments that start with "$" compare without case.
 const DeadLetterSuffix = "$DeadLetterQueue"
 
-const maxPathLength = 260 // Service Bus: entity path
+// TransferSuffix is the path of the sub-queue for what could not be forwarded.
+const TransferSuffix = "$Transfer/" + DeadLetterSuffix
 
-// Resolve returns the queue, or dead-letter sub-queue, that an address names. Clients write addresses in several
-// ways: bare, with a leading slash, or as a URL with any scheme and authority.
+const (
+	subscriptionsSegment = "/Subscriptions/"
+	maxPathLength        = 260 // Service Bus: entity path
+	maxShortNameLength   = 50  // Service Bus: subscription and rule
+)
+
+// SubscriptionPath is the path of a subscription.
+func SubscriptionPath(topic, name string) string { return topic + subscriptionsSegment + name }
+
+// Resolve returns the store that an address names: queue, topic, subscription, or a sub-queue. Clients write
+// addresses in several ways: bare, with a leading slash, or as a URL with any scheme and authority. All of it compares
+// without case.
 func (n *Namespace) Resolve(address string) (*Queue, error) {
-	path := strings.ToLower(EntityPath(address))
-	name, dead := strings.CutSuffix(path, "/"+strings.ToLower(DeadLetterSuffix))
-	if strings.HasSuffix(name, "/$transfer") {
-		return nil, fmt.Errorf("transfer dead-letter queue %q: %w", address, ErrNotImplemented)
+	name := key(address)
+	sub := ""
+	for _, suffix := range []string{TransferSuffix, DeadLetterSuffix} { // the longer one first
+		if entityName, found := strings.CutSuffix(name, "/"+strings.ToLower(suffix)); found {
+			name, sub = entityName, suffix
+			break
+		}
 	}
 	n.mu.Lock()
 	e := n.entities[name]
 	n.mu.Unlock()
-	switch {
-	case e == nil:
+	if e == nil || e.kind == KindTopic && sub == DeadLetterSuffix {
 		return nil, fmt.Errorf("%q: %w", address, ErrEntityNotFound)
-	case dead:
+	}
+	switch sub {
+	case DeadLetterSuffix:
 		return e.dead, nil
+	case TransferSuffix:
+		return e.transferDead, nil
 	}
 	return e.main, nil
 }
+
+// key is what an address is compared by.
+func key(address string) string { return strings.ToLower(EntityPath(address)) }
 
 // EntityPath strips scheme, authority, surrounding slashes and URL escapes from an address.
 func EntityPath(address string) string {
@@ -44,13 +64,25 @@ func EntityPath(address string) string {
 
 // validateName holds a name to the characters Service Bus allows, which also keeps "$" segments apart from names.
 func validateName(name string) error {
-	if name == "" || len(name) > maxPathLength || strings.Trim(name, "/") != name {
-		return fmt.Errorf("a name has 1 to %d characters and no slash at either end", maxPathLength)
+	if strings.Trim(name, "/") != name {
+		return invalid("name %q has a slash at an end", name)
+	}
+	return validateCharacters(name, maxPathLength, "/._-")
+}
+
+// validateShortName holds the name of a subscription or a rule to the characters Service Bus allows.
+func validateShortName(name string) error {
+	return validateCharacters(name, maxShortNameLength, "._-")
+}
+
+func validateCharacters(name string, limit int, others string) error {
+	if name == "" || len(name) > limit {
+		return invalid("name %q does not have 1 to %d characters", name, limit)
 	}
 	for _, r := range name {
 		letter := 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z' || '0' <= r && r <= '9'
-		if !letter && !strings.ContainsRune("/._-", r) {
-			return fmt.Errorf("character %q is not allowed", r)
+		if !letter && !strings.ContainsRune(others, r) {
+			return invalid("character %q is not allowed in name %q", r, name)
 		}
 	}
 	return nil

@@ -6,11 +6,12 @@ import (
 	"time"
 )
 
-// Queue is one store of messages: a queue, or the dead-letter sub-queue of one. Use the constructors of Namespace.
+// Queue is one store of messages: a queue or subscription, one of its sub-queues, or a topic, whose store holds what
+// is scheduled. Use the constructors of Namespace.
 type Queue struct {
 	entity *entity
 	path   string
-	dead   *Queue // nil for a dead-letter sub-queue: that is how the two are told apart
+	dead   *Queue // nil for a sub-queue: that is how they are told apart
 
 	// Below: read and written by any goroutine, under entity.mu.
 	live      order // every message, for peek and look-up by sequence number
@@ -30,52 +31,77 @@ type watcher struct{ wake func() }
 func (q *Queue) Path() string { return q.path }
 
 // Config returns the entity's settings with defaults filled in.
-func (q *Queue) Config() Config { return q.entity.cfg }
+func (q *Queue) Config() Config {
+	q.entity.mu.Lock()
+	defer q.entity.mu.Unlock()
+	return q.entity.cfg
+}
 
 // DeadLetter returns the dead-letter sub-queue, or nil when q is one.
 func (q *Queue) DeadLetter() *Queue { return q.dead }
 
 // Enqueue accepts all messages or none and returns their sequence numbers, in order. Those scheduled for later stay
-// out of sight until then.
+// out of sight until then. A duplicate is accepted and dropped: its number is that of the message it repeats.
 func (q *Queue) Enqueue(messages ...Message) ([]int64, error) {
-	if q.dead == nil {
-		return nil, fmt.Errorf("enqueue to %s: %w", q.path, ErrNotAllowed)
-	}
-	limit := q.entity.cfg.MaxMessageSize
-	for i := range messages {
-		if messages[i].Size > limit {
-			return nil, fmt.Errorf("enqueue to %s: %d bytes, limit %d: %w", q.path, messages[i].Size, limit, ErrTooLarge)
-		}
-		if q.sessions != nil && !messages[i].InSession {
-			return nil, fmt.Errorf("enqueue to %s: %w", q.path, ErrNoSessionID)
-		}
-	}
 	now := q.entity.enter()
 	defer q.entity.leave()
-	if q.entity.closed {
-		return nil, fmt.Errorf("enqueue to %s: %w", q.path, ErrClosed)
+	for i := range messages {
+		if err := q.admissible(&messages[i]); err != nil {
+			return nil, fmt.Errorf("enqueue to %s: %w", q.path, err)
+		}
 	}
 	sequences := make([]int64, len(messages))
 	for i := range messages {
-		sequences[i] = q.accept(messages[i], now)
+		sequences[i] = q.accept(&entry{Stored: Stored{Message: messages[i]}}, now)
 	}
 	return sequences, nil
 }
 
-func (q *Queue) accept(message Message, now time.Time) int64 {
-	m := &entry{Stored: Stored{Message: message, SequenceNumber: q.entity.nextSequence(), EnqueuedAt: now}, queue: q}
-	q.entity.accepted++
-	q.entity.ledger.open(m)
-	q.entity.dirty = true
+// admissible says why q does not take m.
+func (q *Queue) admissible(m *Message) error {
+	e := q.entity
+	switch {
+	case e.gone:
+		return ErrEntityNotFound
+	case e.closed:
+		return ErrClosed
+	case q.dead == nil:
+		return ErrNotAllowed
+	case q.sessions != nil && !m.InSession:
+		return ErrNoSessionID
+	case m.Size > e.cfg.MaxMessageSize:
+		return fmt.Errorf("%d bytes, limit %d: %w", m.Size, e.cfg.MaxMessageSize, ErrTooLarge)
+	}
+	return q.sendable()
+}
+
+// accept takes in a message and returns its sequence number.
+func (q *Queue) accept(m *entry, now time.Time) int64 {
+	q.entity.accessedAt = now
+	if original := q.entity.sighted(m, now); original != nil {
+		return original.sequence
+	}
+	q.register(m, now)
 	q.take(m)
 	if m.ScheduledFor.After(now) {
 		q.schedule(m, now)
 		return m.SequenceNumber
 	}
+	sequence := m.SequenceNumber
 	q.startTTL(m)
 	q.note(m, Event{Kind: Enqueued, At: now})
 	q.offer(m, now)
-	return m.SequenceNumber
+	return sequence
+}
+
+// register gives m its number.
+func (q *Queue) register(m *entry, now time.Time) {
+	e := q.entity
+	m.SequenceNumber, m.EnqueuedAt, m.queue = e.nextSequence(), now, q
+	e.accepted++
+	e.ledger.open(m)
+	e.remember(m, now)
+	e.dirty = true
 }
 
 // take adds m, not yet offered to anybody, to this store.
@@ -94,6 +120,10 @@ func (q *Queue) offer(m *entry, now time.Time) {
 		q.expire(m, now)
 		return
 	}
+	if target := q.forwardsTo(); target != "" || q.publishes() {
+		q.send(m, target, now)
+		return
+	}
 	q.active.insert(m)
 	q.entity.setDue(m, m.ExpiresAt)
 	if m.session != nil {
@@ -101,6 +131,43 @@ func (q *Queue) offer(m *entry, now time.Time) {
 		return
 	}
 	q.ready = true
+}
+
+// forwardsTo returns where messages go instead of waiting here; empty when they wait.
+func (q *Queue) forwardsTo() string {
+	switch q {
+	case q.entity.main:
+		return q.entity.cfg.ForwardTo
+	case q.entity.dead:
+		return q.entity.cfg.ForwardDeadLetteredTo
+	}
+	return ""
+}
+
+// publishes says that messages go to subscriptions.
+func (q *Queue) publishes() bool { return q.entity.kind == KindTopic && q == q.entity.main }
+
+// send hands m to the router.
+func (q *Queue) send(m *entry, target string, now time.Time) {
+	q.forget(m)
+	kind := Forwarded
+	if target == "" {
+		kind = Published
+		if ttl := q.entity.cfg.DefaultTTL; m.TTL == 0 || m.TTL > ttl {
+			m.TTL = ttl // Service Bus: the topic's time to live caps its subscriptions'
+		}
+	}
+	q.note(m, Event{Kind: kind, At: now, Reason: target})
+	q.entity.transferring++
+	q.entity.outgoing = true
+	q.entity.namespace.router.add(transfer{m: m, from: q.entity, to: target})
+}
+
+// reoffer sends on what was waiting when q began to forward.
+func (q *Queue) reoffer(now time.Time) {
+	for m := q.active.first(); m != nil; m = q.active.first() {
+		q.send(m, q.forwardsTo(), now)
+	}
 }
 
 // forget takes m, whatever its state, out of this store. It keeps its lock fields until the caller has noted them.

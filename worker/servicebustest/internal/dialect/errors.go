@@ -22,6 +22,9 @@ const (
 
 	SessionLockLost       = "com.microsoft:session-lock-lost"
 	SessionCannotBeLocked = "com.microsoft:session-cannot-be-locked"
+	EntityExists          = "com.microsoft:entity-already-exists"
+	EntityDisabled        = "com.microsoft:entity-disabled"
+	DetachForced          = "amqp:link:detach-forced"
 )
 
 // lockLostText is matched by clients and by the tests of the Go SDK.
@@ -44,6 +47,14 @@ func Error(err error) *transport.Error {
 		return &transport.Error{Condition: MessageNotFound, Description: err.Error()}
 	case errors.Is(err, broker.ErrEntityNotFound):
 		return &transport.Error{Condition: NotFound, Description: err.Error()}
+	case errors.Is(err, broker.ErrEntityExists):
+		return &transport.Error{Condition: EntityExists, Description: err.Error()}
+	case errors.Is(err, broker.ErrEntityDisabled):
+		return &transport.Error{Condition: EntityDisabled, Description: err.Error()}
+	case errors.Is(err, broker.ErrEntityUpdated):
+		return &transport.Error{Condition: DetachForced, Description: err.Error()}
+	case errors.Is(err, broker.ErrInvalid):
+		return &transport.Error{Condition: ArgumentError, Description: err.Error()}
 	case errors.Is(err, broker.ErrTooLarge):
 		return &transport.Error{Condition: SizeExceeded, Description: err.Error()}
 	case errors.Is(err, broker.ErrSessionLockLost):
@@ -88,6 +99,10 @@ func Status(condition string) int32 {
 		return 404
 	case ArgumentError, NotAllowed:
 		return 400
+	case EntityExists:
+		return 409
+	case EntityDisabled:
+		return 403
 	case SizeExceeded:
 		return 413
 	case Unauthorized:
