@@ -19,6 +19,8 @@ var (
 	ErrMessageNotFound = errors.New("message not found")
 	// ErrTooLarge means that a message is larger than the entity allows.
 	ErrTooLarge = errors.New("message too large")
+	// ErrOutOfRange means that an argument is longer than the entity takes.
+	ErrOutOfRange = errors.New("argument out of range")
 	// ErrNotAllowed means that the entity never does this, like accepting a message into a dead-letter sub-queue.
 	ErrNotAllowed = errors.New("operation not allowed")
 	// ErrSessionRequired means that an entity that requires sessions was to be received from outside of one.

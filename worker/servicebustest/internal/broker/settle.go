@@ -3,6 +3,7 @@ package broker
 import (
 	"fmt"
 	"time"
+	"unicode/utf8"
 )
 
 // OutcomeKind is how a receiver is done with a message.
@@ -35,10 +36,19 @@ type Outcome struct {
 	Properties          map[string]any // Abandon, Defer, DeadLetter: application properties to set
 }
 
+// maxDeadLetterText is the number of characters Service Bus takes for the reason, and for the description, of a
+// dead-lettering.
+const maxDeadLetterText = 4096
+
 // Settle ends the locks, all or none. It needs no receiver: a token settles from any connection until it expires.
 func (q *Queue) Settle(outcome Outcome, tokens ...Token) error {
 	if q.dead == nil && outcome.Kind == DeadLetter {
 		return fmt.Errorf("dead-letter from %s: %w", q.path, ErrNotAllowed)
+	}
+	for _, text := range []string{outcome.Reason, outcome.Description} {
+		if n := utf8.RuneCountInString(text); n > maxDeadLetterText {
+			return fmt.Errorf("dead-letter from %s: text of %d characters, limit %d: %w", q.path, n, maxDeadLetterText, ErrOutOfRange)
+		}
 	}
 	now := q.entity.enter()
 	defer q.entity.leave()

@@ -17,6 +17,7 @@ const (
 	Unauthorized    = "amqp:unauthorized-access"
 	LockLost        = "com.microsoft:message-lock-lost"
 	MessageNotFound = "com.microsoft:message-not-found"
+	OutOfRange      = "com.microsoft:argument-out-of-range"
 	ArgumentError   = "com.microsoft:argument-error"
 	Timeout         = "com.microsoft:timeout"
 
@@ -65,6 +66,8 @@ func Error(err error) *transport.Error {
 		return &transport.Error{Condition: NotAllowed, Description: sessionRequiredText}
 	case errors.Is(err, broker.ErrNoSessionID), errors.Is(err, broker.ErrNoSessions):
 		return &transport.Error{Condition: NotAllowed, Description: err.Error()}
+	case errors.Is(err, broker.ErrOutOfRange):
+		return &transport.Error{Condition: OutOfRange, Description: err.Error()}
 	case errors.Is(err, broker.ErrNotAllowed):
 		return &transport.Error{Condition: NotAllowed, Description: err.Error()}
 	case errors.Is(err, broker.ErrNotImplemented):
@@ -97,7 +100,7 @@ func Status(condition string) int32 {
 		return 410
 	case MessageNotFound, NotFound:
 		return 404
-	case ArgumentError, NotAllowed:
+	case ArgumentError, OutOfRange, NotAllowed:
 		return 400
 	case EntityExists:
 		return 409
