@@ -152,8 +152,20 @@ func widen(one []byte) (ctor, body []byte, err error) {
 	}
 	code, rest := one[0], one[1:]
 	switch code {
-	case codeNull, codeTrue, codeFalse, codeUint0, codeUlong0, codeSmallUint, codeSmallUlong, codeSmallInt, codeSmallLong:
-		return nil, nil, fmt.Errorf("no array form here: use the Go slice of that type")
+	case codeNull:
+		return nil, nil, fmt.Errorf("an array of null takes no room: its count would mean nothing")
+	case codeTrue, codeFalse:
+		return []byte{codeBool}, []byte{codeFalse - code}, nil
+	case codeUint0, codeSmallUint:
+		n, _ := unsigned(code, rest)
+		return []byte{codeUint}, be.AppendUint32(nil, uint32(n)), nil
+	case codeUlong0, codeSmallUlong:
+		n, _ := unsigned(code, rest)
+		return []byte{codeUlong}, be.AppendUint64(nil, n), nil
+	case codeSmallInt:
+		return []byte{codeInt}, be.AppendUint32(nil, uint32(int8(rest[0]))), nil
+	case codeSmallLong:
+		return []byte{codeLong}, be.AppendUint64(nil, uint64(int8(rest[0]))), nil
 	case codeList0:
 		return []byte{codeList32}, []byte{0, 0, 0, 4, 0, 0, 0, 0}, nil
 	case codeList8, codeMap8:

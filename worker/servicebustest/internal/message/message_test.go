@@ -239,26 +239,3 @@ func TestBatchIsSplitWholeOrNotAtAll(t *testing.T) {
 		}
 	}
 }
-
-func FuzzParse(f *testing.F) {
-	f.Add(full(f))
-	f.Add(section(f, 0x77, nil))
-	f.Fuzz(func(t *testing.T, b []byte) {
-		m, err := Parse(b)
-		if err != nil {
-			return
-		}
-		once := m.Append(nil)
-		again, err := Parse(once)
-		if err != nil {
-			t.Fatalf("% x does not parse: %v", once, err)
-		}
-		if twice := again.Append(nil); !bytes.Equal(once, twice) {
-			t.Fatalf("% x becomes % x", once, twice)
-		}
-		if _, err := Parse(m.AppendDelivery(nil, Delivery{SequenceNumber: 1})); err != nil {
-			t.Fatalf("delivery does not parse: %v", err)
-		}
-		_, _ = m.Split() // must not panic
-	})
-}
