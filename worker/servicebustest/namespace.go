@@ -18,14 +18,6 @@ type namespace struct {
 	cbs    *cbs.Node
 }
 
-func newNamespace(b *broker.Namespace, keys map[string]string) *namespace {
-	resolve := func(address string) error {
-		_, err := b.Resolve(address)
-		return err
-	}
-	return &namespace{broker: b, cbs: cbs.New(cbs.Config{Resolve: resolve, Keys: keys})}
-}
-
 const (
 	cbsAddress       = "$cbs"
 	managementSuffix = "/$management"

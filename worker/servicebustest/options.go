@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"batchterminator/worker/servicebustest/internal/broker"
+	"batchterminator/worker/servicebustest/internal/claims"
 	"batchterminator/worker/servicebustest/internal/transport"
 )
 
@@ -13,7 +14,8 @@ type Option func(*settings)
 
 type settings struct {
 	queues      []queueSettings
-	keys        map[string]string
+	rules       map[string]claims.Rule
+	claims      bool // ask for them
 	logger      *slog.Logger
 	noHistory   bool
 	idleTimeout time.Duration
@@ -92,17 +94,6 @@ var serviceIdleLimits = IdleLimits{Link: 10 * time.Minute, Linkless: 5 * time.Mi
 // switch them off.
 func WithIdleLimits(limits IdleLimits) Option {
 	return func(s *settings) { s.idle = transport.IdleLimits(limits) }
-}
-
-// WithSharedAccessKey verifies shared access signatures: only tokens signed with a given key are accepted then. May
-// be repeated. Without it any well-formed token is.
-func WithSharedAccessKey(rule, key string) Option {
-	return func(s *settings) {
-		if s.keys == nil {
-			s.keys = make(map[string]string)
-		}
-		s.keys[rule] = key
-	}
 }
 
 // WithTrace records every frame of every connection in t.

@@ -11,6 +11,7 @@ import (
 
 	"batchterminator/worker/servicebustest/internal/broker"
 	"batchterminator/worker/servicebustest/internal/certificate"
+	"batchterminator/worker/servicebustest/internal/claims"
 	"batchterminator/worker/servicebustest/internal/front"
 	"batchterminator/worker/servicebustest/internal/transport"
 )
@@ -34,7 +35,10 @@ type Server struct {
 	web    *front.Web
 	logger *slog.Logger
 	faults faults
-	fatalf func(format string, args ...any) // how a misuse by the test is reported
+	claims *claims.Book
+	// authorize judges the tokens of HTTP requests; nil: nobody asks for them.
+	authorize func(token, url string) (manage bool, err error)
+	fatalf    func(format string, args ...any) // how a misuse by the test is reported
 
 	ctx     context.Context // ends when Close begins
 	cancel  context.CancelFunc
@@ -71,7 +75,7 @@ func Start(opts ...Option) (*Server, error) {
 	s.broker.Notify(s.entityChanged)
 	s.faults.tokens = lockBook{s.broker}
 	s.wire = transport.Config{
-		Namespace: newNamespace(s.broker, set.keys), Interceptor: s.faults.intercept, IdleTimeout: set.idleTimeout, Idle: set.idle,
+		Namespace: s.admit(set), Interceptor: s.faults.intercept, IdleTimeout: set.idleTimeout, Idle: set.idle,
 	}
 	s.web = front.NewWeb(s.routes(), s.logger)
 	if set.trace != nil {
@@ -139,6 +143,7 @@ func (s *Server) Close() error {
 			return fmt.Errorf("servicebustest: close: %d connections did not end", s.Connections())
 		}
 	}
+	s.claims.Close()
 	s.broker.Close()
 	return nil
 }

@@ -70,7 +70,7 @@ func firstHost(connectionString string) string {
 func TestSharedAccessKeyIsVerifiedOnRequest(t *testing.T) {
 	t.Parallel()
 	for key, accepted := range map[string]bool{"SAS_KEY_VALUE": true, "ANOTHER": false} {
-		r := overTCP(t, servicebustest.QueueConfig{}, servicebustest.WithSharedAccessKey("RootManageSharedAccessKey", key))
+		r := overTCP(t, servicebustest.QueueConfig{}, servicebustest.WithSharedAccessRule("RootManageSharedAccessKey", key))
 		r.fill(t, 1)
 		ctx, cancel := context.WithTimeout(context.Background(), patience)
 		_, err := r.receiver(t).ReceiveMessages(ctx, 1, nil)

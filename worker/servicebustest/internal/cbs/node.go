@@ -2,9 +2,12 @@ package cbs
 
 import (
 	"errors"
+	"strconv"
 	"strings"
+	"time"
 
 	"batchterminator/worker/servicebustest/internal/broker"
+	"batchterminator/worker/servicebustest/internal/claims"
 	"batchterminator/worker/servicebustest/internal/codec"
 	"batchterminator/worker/servicebustest/internal/dialect"
 	"batchterminator/worker/servicebustest/internal/message"
@@ -15,19 +18,21 @@ import (
 type Config struct {
 	// Resolve returns an error when the address names no entity.
 	Resolve func(address string) error
-	// Keys are the shared access keys by rule name. Empty: signatures are not verified.
-	Keys map[string]string
+	// Authority judges the tokens.
+	Authority *claims.Authority
+	// Grant takes the claim of every token that was good.
+	Grant func(conn uint64, address string, c claims.Claim)
 }
 
-// Node is the "$cbs" node. It remembers nothing: every attach after a token is allowed.
+// Node is the "$cbs" node. It remembers nothing itself: what a token allows is in the hands of Grant.
 type Node struct{ cfg Config }
 
 // New returns a node.
 func New(cfg Config) *Node { return &Node{cfg: cfg} }
 
 // Respond implements transport.Node.
-func (n *Node) Respond(_ transport.Request, req *message.Message) *message.Message {
-	if err := n.putToken(req); err != nil {
+func (n *Node) Respond(r transport.Request, req *message.Message) *message.Message {
+	if err := n.putToken(r.Link.Conn, req); err != nil {
 		return reply(err.status, err.description, err.condition)
 	}
 	return reply(202, "Accepted", "")
@@ -39,31 +44,46 @@ type refusal struct {
 	condition, description string
 }
 
-func unauthorized(description string) *refusal {
-	return &refusal{status: 401, condition: dialect.Unauthorized, description: description}
-}
-
-func (n *Node) putToken(req *message.Message) *refusal {
+// putToken judges the token before it looks for the entity: who has no right does not learn what exists.
+func (n *Node) putToken(conn uint64, req *message.Message) *refusal {
 	if operation := property(req, "operation"); operation != "put-token" {
 		return &refusal{501, dialect.NotImplemented, "operation \"" + operation + "\" is not implemented"}
 	}
 	audience := property(req, "name")
-	if err := n.entityExists(audience); err != nil {
-		return err
-	}
 	value, _ := req.Value()
 	token, _ := codec.Text(value)
+	var claim claims.Claim
+	var err error
 	switch kind := property(req, "type"); kind {
 	case "jwt":
-		if token == "" {
-			return unauthorized("InvalidToken: the token is empty")
-		}
-		return nil
+		claim, err = n.cfg.Authority.JWT(token, expiration(req))
 	case "servicebus.windows.net:sastoken":
-		return n.verify(token, audience)
+		claim, err = n.cfg.Authority.SharedAccess(token, audience)
 	default:
 		return &refusal{400, dialect.ArgumentError, "token type \"" + kind + "\" is unknown"}
 	}
+	if err != nil {
+		return &refusal{401, dialect.Unauthorized, err.Error()}
+	}
+	if err := n.entityExists(audience); err != nil {
+		return err
+	}
+	n.cfg.Grant(conn, audience, claim)
+	return nil
+}
+
+// expiration is until when the client says that its token is good: Go writes seconds as text, Python and .NET write a
+// timestamp, JavaScript nothing. Zero: not said.
+func expiration(req *message.Message) time.Time {
+	v, _ := req.ApplicationProperties.Get("expiration")
+	if at, ok := v.(time.Time); ok {
+		return at
+	}
+	text, _ := codec.Text(v)
+	if seconds, err := strconv.ParseInt(text, 10, 64); err == nil && seconds > 0 {
+		return time.Unix(seconds, 0)
+	}
+	return time.Time{}
 }
 
 // entityExists answers for the entity, and for an entity's management node. Service Bus: this 404, and no attach

@@ -2,13 +2,13 @@ package cbs
 
 import (
 	"fmt"
-	"net/url"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"batchterminator/worker/servicebustest/internal/broker"
+	"batchterminator/worker/servicebustest/internal/claims"
 	"batchterminator/worker/servicebustest/internal/codec"
 	"batchterminator/worker/servicebustest/internal/message"
 	"batchterminator/worker/servicebustest/internal/transport"
@@ -33,11 +33,9 @@ func (k token) request(t *testing.T) *message.Message {
 
 const sas = "servicebus.windows.net:sastoken"
 
-// signed is a token as the Go SDK makes it: lower-case resource, lower-case escapes.
-func signed(resource, rule, key string, expiry time.Time) string {
-	sr := strings.ToLower(url.QueryEscape(resource))
-	se := fmt.Sprint(expiry.Unix())
-	return fmt.Sprintf("SharedAccessSignature sr=%s&sig=%s&se=%s&skn=%s", sr, url.QueryEscape(sign(key, sr, se)), se, rule)
+// unsigned is a shared access signature that nobody verifies.
+func unsigned(expiry time.Time) string {
+	return fmt.Sprintf("SharedAccessSignature sr=sb%%3A%%2F%%2Fhost&sig=guess&se=%d&skn=root", expiry.Unix())
 }
 
 func resolve(address string) error {
@@ -50,9 +48,19 @@ func resolve(address string) error {
 	return broker.ErrEntityNotFound
 }
 
-func respond(t *testing.T, keys map[string]string, k token) (status int32, description, condition string) {
+// granted is what the node passed on.
+type granted struct {
+	conn    uint64
+	address string
+	claim   claims.Claim
+}
+
+func respond(t *testing.T, req *message.Message) (status int32, description, condition string, grants []granted) {
 	t.Helper()
-	m := New(Config{Resolve: resolve, Keys: keys}).Respond(transport.Request{}, k.request(t))
+	node := New(Config{Resolve: resolve, Authority: claims.NewAuthority(nil), Grant: func(conn uint64, address string, c claims.Claim) {
+		grants = append(grants, granted{conn, address, c})
+	}})
+	m := node.Respond(transport.Request{Link: transport.Link{Conn: 7}}, req)
 	v, _ := m.ApplicationProperties.Get("status-code")
 	status, ok := v.(int32)
 	if !ok {
@@ -63,14 +71,14 @@ func respond(t *testing.T, keys map[string]string, k token) (status int32, descr
 			t.Fatalf("error-condition is %T, want a symbol", v)
 		}
 	}
-	return status, property(m, "status-description"), property(m, "error-condition")
+	return status, property(m, "status-description"), property(m, "error-condition"), grants
 }
 
 func TestPutToken(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		later := time.Now().Add(time.Hour)
-		good := signed("amqp://host/orders", "root", "key", later)
+		good := unsigned(later)
 		for name, test := range map[string]struct {
 			token
 			status int32
@@ -87,42 +95,61 @@ func TestPutToken(t *testing.T) {
 			"other operation":     {token{"delete-token", "orders", sas, good}, 501, "delete-token"},
 			"other type":          {token{"put-token", "orders", "saml", good}, 400, "saml"},
 			"no signature":        {token{"put-token", "orders", sas, "bearer"}, 401, "MalformedToken"},
-			"no rule":             {token{"put-token", "orders", sas, good[:strings.Index(good, "&skn")]}, 401, "MalformedToken"},
-			"odd expiry":          {token{"put-token", "orders", sas, "SharedAccessSignature sr=a&sig=b&se=soon&skn=c"}, 401, "MalformedToken"},
-			"expired now":         {token{"put-token", "orders", sas, signed("orders", "root", "key", time.Now())}, 401, "ExpiredToken: The token is expired. Expiration time:"},
-			"unverified by default": {
-				token{"put-token", "orders", sas, signed("elsewhere", "nobody", "guess", later)}, 202, "",
-			},
+			"expired now":         {token{"put-token", "orders", sas, unsigned(time.Now())}, 401, "ExpiredToken: The token is expired. Expiration time:"},
+			"bad and missing":     {token{"put-token", "other", sas, "bearer"}, 401, "MalformedToken"},
 		} {
-			status, text, condition := respond(t, nil, test.token)
+			status, text, condition, grants := respond(t, test.token.request(t))
 			if status != test.status || !strings.Contains(text, test.text) {
 				t.Errorf("%s: %d %q, want %d %q", name, status, text, test.status, test.text)
 			}
 			if (condition == "") != (status < 300) {
 				t.Errorf("%s: status %d with condition %q", name, status, condition)
 			}
+			if (len(grants) == 1) != (status < 300) {
+				t.Errorf("%s: status %d with grants %v", name, status, grants)
+			}
 		}
 	})
 }
 
-func TestSignaturesAreVerifiedWhenThereIsAKey(t *testing.T) {
+// Each SDK says in its own way until when a JWT is good.
+func TestClaimOfAJWTEndsWhenTheClientSays(t *testing.T) {
 	t.Parallel()
-	keys := map[string]string{"root": "key"}
-	later := time.Now().Add(time.Hour)
-	for name, test := range map[string]struct {
-		value  string
-		status int32
-	}{
-		"entity":       {signed("amqp://host/orders", "root", "key", later), 202},
-		"namespace":    {signed("sb://host/", "root", "key", later), 202},
-		"wrong key":    {signed("amqp://host/orders", "root", "other", later), 401},
-		"unknown rule": {signed("amqp://host/orders", "guest", "key", later), 401},
-		"other entity": {signed("amqp://host/other", "root", "key", later), 401},
-		"prefix only":  {signed("amqp://host/ord", "root", "key", later), 401},
-		"tampered":     {strings.Replace(signed("amqp://host/orders", "root", "key", later), "se=", "se=9", 1), 401},
-	} {
-		if status, text, _ := respond(t, keys, token{"put-token", "amqp://host/orders", sas, test.value}); status != test.status {
-			t.Errorf("%s: status %d %q, want %d", name, status, text, test.status)
+	synctest.Test(t, func(t *testing.T) {
+		later := time.Now().Add(time.Hour)
+		for name, test := range map[string]struct {
+			expiration any
+			want       time.Time
+		}{
+			"go":         {fmt.Sprint(later.Unix()), later},
+			"python":     {later, later},
+			"javascript": {nil, time.Time{}},
+			"no end":     {"0", time.Time{}},
+			"odd":        {"soon", time.Time{}},
+		} {
+			req := token{"put-token", "amqp://host/orders", "jwt", "any"}.request(t)
+			if err := req.ApplicationProperties.Set("expiration", test.expiration); err != nil {
+				t.Fatal(err)
+			}
+			status, _, _, grants := respond(t, req)
+			if status != 202 || len(grants) != 1 {
+				t.Fatalf("%s: status %d, grants %v", name, status, grants)
+			}
+			got := grants[0]
+			if got.conn != 7 || got.address != "amqp://host/orders" || !got.claim.Expires.Equal(test.want) || got.claim.Rights != claims.All {
+				t.Errorf("%s: granted %+v, want the end %v", name, got, test.want)
+			}
 		}
+	})
+}
+
+func TestExpiredJWTIsRefused(t *testing.T) {
+	t.Parallel()
+	req := token{"put-token", "orders", "jwt", "any"}.request(t)
+	if err := req.ApplicationProperties.Set("expiration", time.Now().Add(-time.Minute)); err != nil {
+		t.Fatal(err)
+	}
+	if status, text, _, _ := respond(t, req); status != 401 || !strings.Contains(text, "ExpiredToken") {
+		t.Errorf("status %d %q", status, text)
 	}
 }

@@ -39,12 +39,17 @@ func (n *Node) Respond(_ transport.Request, req *message.Message) *message.Messa
 	body, err := n.perform(req)
 	switch {
 	case err != nil:
-		spoken := dialect.Error(err)
-		return reply(dialect.Status(spoken.Condition), spoken.Description, spoken.Condition, nil)
+		return Refuse(err)
 	case body == nil:
 		return reply(statusNoContent, "No Content", "", nil)
 	}
 	return reply(statusOK, "OK", "", body)
+}
+
+// Refuse is the answer to a request that fails with err.
+func Refuse(err error) *message.Message {
+	spoken := dialect.Error(err)
+	return reply(dialect.Status(spoken.Condition), spoken.Description, spoken.Condition, nil)
 }
 
 func (n *Node) perform(req *message.Message) (codec.Map, error) {
