@@ -97,6 +97,9 @@ func (s *clients) run(ctx context.Context) {
 		if ctx.Err() != nil {
 			return
 		}
+		if c != nil {
+			err = cmp.Or(c.ended(), err) // the SDK saw no more than the end of a connection
+		}
 		if c != nil && !c.born.IsZero() && time.Since(c.born) > settledIn {
 			delay = 0
 		}

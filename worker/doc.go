@@ -29,10 +29,11 @@
 //
 // # The SDK is not trusted
 //
-// Measured, not assumed: a receive that returns neither messages nor an error means that the link failed; a throttling
-// detach leaves a receiver spinning for ever; calls overrun their context by up to a minute; a settlement on a lost
-// connection tears down the healthy new one; a property of the wrong type panics inside a receive. Hence client.go: one
-// value, one life, ended by its first failure; SDK retries off; every call guarded and recovered.
+// Measured, not assumed: a receive that returns neither messages nor an error means that the link failed; calls overrun
+// their context by up to a minute; a settlement on a lost connection tears down the healthy new one; a property of the
+// wrong type panics inside a receive. Hence client.go: one value, one life, ended by its first failure; SDK retries off;
+// every call guarded and recovered. What no client survives is kept from it: after a detach for throttling a goroutine of
+// the SDK spins for ever, so the connection is ours (transport.go), and such a detach ends it instead (framewatch.go).
 //
 // # Gates
 //

@@ -62,7 +62,7 @@ func (s *scripted) connect() (*connection, error) {
 	s.mu.Lock()
 	s.connects++
 	s.mu.Unlock()
-	return &connection{receiver: s, sender: s, close: s.close}, s.hook(context.Background(), "dial", nil)
+	return &connection{receiver: s, sender: s, close: s.close, ended: func() error { return nil }}, s.hook(context.Background(), "dial", nil)
 }
 
 func (s *scripted) hook(ctx context.Context, op string, m *azservicebus.ReceivedMessage) error {

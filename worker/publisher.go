@@ -21,7 +21,7 @@ type Publisher struct {
 
 // NewPublisher returns a publisher to the queue or topic of b. Nothing is dialled before the first Publish.
 func NewPublisher(b ServiceBus) (*Publisher, error) {
-	client, err := b.client()
+	client, err := b.client(b.transport())
 	if err != nil {
 		return nil, fmt.Errorf("service bus client: %w", err)
 	}

@@ -23,7 +23,10 @@ type ServiceBus struct {
 	ConnectionString string
 	// Queue, or Topic and Subscription.
 	Queue, Topic, Subscription string
-	// Dial replaces the SDK's own dialling; tests hand over in-memory connections. Nil in production.
+	// SDKTransport leaves dialling to the SDK and its frames unwatched: a way out, should the transport of this package
+	// not suit a network.
+	SDKTransport bool
+	// Dial replaces dialling; tests hand over in-memory connections. Nil in production.
 	Dial func(context.Context) (net.Conn, error)
 }
 
@@ -98,16 +101,31 @@ type connection struct {
 	// sender is nil where a copy would reach other readers too: a topic's other subscriptions.
 	sender sender
 	close  func(context.Context) error
+	// ended returns why the transport ended a connection of its own accord; nil if it did not.
+	ended func() error
 }
 
-func (b ServiceBus) client() (*azservicebus.Client, error) {
+// transport returns how to reach Service Bus, nil for the SDK's own way.
+func (b ServiceBus) transport() *transport {
+	switch {
+	case b.Dial != nil:
+		return &transport{dial: func(ctx context.Context, _ string) (net.Conn, error) { return b.Dial(ctx) }}
+	case b.SDKTransport:
+		return nil
+	case emulated(b.ConnectionString):
+		return &transport{dial: dialPlain}
+	}
+	return &transport{dial: dialTLS}
+}
+
+func (b ServiceBus) client(t *transport) (*azservicebus.Client, error) {
 	options := &azservicebus.ClientOptions{
 		ApplicationID: "batch-terminator",
 		// Ours are the only retries: the SDK's ladder holds a call for 50 s and rebuilds links under concurrent callers.
 		RetryOptions: azservicebus.RetryOptions{MaxRetries: -1},
 	}
-	if b.Dial != nil {
-		options.NewWebSocketConn = func(ctx context.Context, _ azservicebus.NewWebSocketConnArgs) (net.Conn, error) { return b.Dial(ctx) }
+	if t != nil {
+		options.NewWebSocketConn = t.connect
 	}
 	if b.ConnectionString != "" {
 		return azservicebus.NewClientFromConnectionString(b.ConnectionString, options)
@@ -116,11 +134,15 @@ func (b ServiceBus) client() (*azservicebus.Client, error) {
 }
 
 func (b ServiceBus) connect() (*connection, error) {
-	client, err := b.client()
+	t := b.transport()
+	client, err := b.client(t)
 	if err != nil {
 		return nil, fmt.Errorf("service bus client: %w", err)
 	}
-	c := &connection{close: client.Close}
+	c := &connection{close: client.Close, ended: func() error { return nil }}
+	if t != nil {
+		c.ended = t.ended
+	}
 	if b.Queue == "" {
 		c.receiver, err = client.NewReceiverForSubscription(b.Topic, b.Subscription, nil)
 		return c, err
@@ -150,7 +172,12 @@ func refusesSend(err error) bool {
 }
 
 // throttled tells whether the broker asked for a pause; its documentation asks for at least 2 seconds.
-func throttled(err error) bool { return hasCondition(err, "com.microsoft:server-busy") }
+func throttled(err error) bool {
+	wedge, ok := errors.AsType[*wedgeError](err)
+	return ok && wedge.condition == conditionServerBusy || hasCondition(err, conditionServerBusy)
+}
+
+const conditionServerBusy = "com.microsoft:server-busy"
 
 func hasCode(err error, code azservicebus.Code) bool {
 	e, ok := errors.AsType[*azservicebus.Error](err)

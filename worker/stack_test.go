@@ -156,10 +156,15 @@ func (s *stack) until(t *testing.T, limit time.Duration, what string, reached fu
 func empty(c servicebustest.Counts) bool { return c.Active+c.Locked+c.Scheduled+c.Deferred == 0 }
 
 // transcript renders the worker's log for a failing test.
-func (s *stack) transcript() string {
+func (s *stack) transcript() string { return s.entries(30) }
+
+// log renders all of it.
+func (s *stack) log() string { return s.entries(s.logs.Len()) }
+
+func (s *stack) entries(last int) string {
 	var b strings.Builder
 	entries := s.logs.All()
-	for _, e := range entries[max(0, len(entries)-30):] {
+	for _, e := range entries[max(0, len(entries)-last):] {
 		fmt.Fprintln(&b, e.Time.Format("15:04:05.000"), e.Level, e.Message, e.ContextMap())
 	}
 	return b.String()

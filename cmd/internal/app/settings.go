@@ -37,6 +37,7 @@ type ServiceBusSettings struct {
 	ConnectionString Secret `env:"SERVICEBUS_CONNECTION_STRING" placeholder:"SECRET" help:"Connection string instead of --namespace, for keys and the emulator. Prefer the environment variable: a flag shows in the process list."`
 	Queue            string `env:"SERVICEBUS_QUEUE" placeholder:"NAME" help:"Queue. Default terminate-requests, unless --topic is given."`
 	Topic            string `env:"SERVICEBUS_TOPIC" placeholder:"NAME" help:"Topic instead of a queue."`
+	SDKTransport     bool   `name:"servicebus-sdk-transport" env:"SERVICEBUS_SDK_TRANSPORT" help:"Leave dialling to the Service Bus SDK, without a watch over its connection. Only if the network has trouble with ours: the SDK needs a minute to find a peer that is gone, and some answers to throttling cost it a core until the process restarts."`
 }
 
 // Entity is the queue or topic, with the default applied.
@@ -52,7 +53,9 @@ func (s ServiceBusSettings) Entity() string {
 
 // target is how package worker names the entity; the credential is added by who needs one.
 func (s ServiceBusSettings) target() worker.ServiceBus {
-	b := worker.ServiceBus{Namespace: s.Namespace, ConnectionString: string(s.ConnectionString), Queue: s.Queue, Topic: s.Topic}
+	b := worker.ServiceBus{
+		Namespace: s.Namespace, ConnectionString: string(s.ConnectionString), Queue: s.Queue, Topic: s.Topic, SDKTransport: s.SDKTransport,
+	}
 	if s.Topic == "" {
 		b.Queue = s.Entity()
 	}

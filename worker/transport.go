@@ -1,0 +1,107 @@
+package worker
+
+// The connection that the SDK speaks AMQP on is ours: it is dialled within a bound, which the SDK's own is not; a peer that
+// has vanished is found in seconds, where the SDK waits for a minute; and its frames are watched (framewatch.go).
+
+import (
+	"context"
+	"crypto/tls"
+	"fmt"
+	"net"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+)
+
+const (
+	dialLimit      = 5 * time.Second
+	handshakeLimit = 5 * time.Second
+	// peerSilent is how long a peer may leave our bytes or keep-alive probes unanswered.
+	peerSilent = 20 * time.Second
+)
+
+// The ports of AMQP (OASIS AMQP 1.0 part 2 §2.1; part 5 §5.2.1 for TLS).
+const (
+	portTLS   = "5671"
+	portPlain = "5672"
+)
+
+// transport dials the connections of one SDK client, and remembers why the watch ended one.
+type transport struct {
+	dial func(ctx context.Context, host string) (net.Conn, error)
+
+	mu    sync.Mutex
+	wedge error // any goroutine, under mu
+}
+
+// connect is the SDK's hook for connections of another kind. It is meant for WebSocket; any net.Conn is taken.
+func (t *transport) connect(ctx context.Context, args azservicebus.NewWebSocketConnArgs) (net.Conn, error) {
+	target, err := url.Parse(args.Host)
+	if err != nil {
+		return nil, fmt.Errorf("dial Service Bus: %w", err)
+	}
+	conn, err := t.dial(ctx, target.Host)
+	if err != nil {
+		return nil, fmt.Errorf("dial Service Bus: %w", err)
+	}
+	return &watchedConn{Conn: conn, tell: t.remember}, nil
+}
+
+func (t *transport) remember(wedge error) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.wedge = wedge
+}
+
+// ended returns why the watch ended a connection; nil if it did not.
+func (t *transport) ended() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.wedge
+}
+
+// dialTLS connects to a namespace.
+func dialTLS(ctx context.Context, host string) (net.Conn, error) {
+	ctx, cancel := context.WithTimeout(ctx, dialLimit+handshakeLimit)
+	defer cancel()
+	name, _, err := net.SplitHostPort(host)
+	if err != nil {
+		name = host
+	}
+	dialer := tls.Dialer{NetDialer: newDialer(), Config: &tls.Config{ServerName: name, MinVersion: tls.VersionTLS12}}
+	return dialer.DialContext(ctx, "tcp", withPort(host, portTLS))
+}
+
+// dialPlain connects to an emulator.
+func dialPlain(ctx context.Context, host string) (net.Conn, error) {
+	return newDialer().DialContext(ctx, "tcp", withPort(host, portPlain))
+}
+
+func withPort(host, port string) string {
+	if _, _, err := net.SplitHostPort(host); err == nil {
+		return host
+	}
+	return net.JoinHostPort(strings.Trim(host, "[]"), port)
+}
+
+func newDialer() *net.Dialer {
+	return &net.Dialer{
+		Timeout:         dialLimit,
+		Control:         limitUnacknowledged,
+		KeepAliveConfig: net.KeepAliveConfig{Enable: true, Idle: peerSilent / 2, Interval: peerSilent / 4, Count: 2},
+	}
+}
+
+// emulated tells whether a connection string leads to an emulator, which speaks AMQP without TLS.
+func emulated(connectionString string) bool {
+	for pair := range strings.SplitSeq(connectionString, ";") {
+		key, value, _ := strings.Cut(pair, "=")
+		if strings.EqualFold(strings.TrimSpace(key), "UseDevelopmentEmulator") {
+			return strings.EqualFold(strings.TrimSpace(value), "true")
+		}
+	}
+	return false
+}

@@ -1,0 +1,57 @@
+package worker_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"batchterminator/worker/servicebustest"
+)
+
+// The SDK does not survive these by itself: its receiver fails for ever, and the goroutine of its management link spins,
+// which would hang the bubble.
+func TestThrottledLinksAndConnectionsAreReplaced(t *testing.T) {
+	t.Parallel()
+	for _, condition := range []string{"com.microsoft:server-busy", "com.microsoft:timeout", "com.microsoft:operation-cancelled"} {
+		busy := func(ending func(condition, description string) servicebustest.Fault) servicebustest.Fault {
+			return ending(condition, "50009: the namespace is busy")
+		}
+		on := func(op servicebustest.Op, fault servicebustest.Fault) func(*stack) {
+			return func(s *stack) { s.bus.OnNext(op, fault) }
+		}
+		for name, strike := range map[string]func(*stack){
+			"receiver link":              on(servicebustest.Deliver, busy(servicebustest.DetachLink)),
+			"receiver's session":         on(servicebustest.Deliver, busy(servicebustest.EndSession)),
+			"connection":                 on(servicebustest.Deliver, busy(servicebustest.CloseConnection)),
+			"settlement":                 on(servicebustest.Settle, busy(servicebustest.DetachLink)),
+			"management request":         on(servicebustest.RenewLock, busy(servicebustest.DetachLink)),
+			"connection, while renewing": on(servicebustest.RenewLock, busy(servicebustest.CloseConnection)),
+			"management links":           func(s *stack) { s.bus.DetachLinks(queueName+"/$management", condition, "50009") },
+			"all links": func(s *stack) {
+				s.bus.DetachLinks(queueName, condition, "50009")
+				s.bus.DetachLinks(queueName+"/$management", condition, "50009")
+			},
+			"attach": func(s *stack) {
+				s.bus.OnNext(servicebustest.Attach, busy(servicebustest.Fail))
+				s.bus.DropConnections()
+			},
+		} {
+			t.Run(condition+"/"+name, func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, servicebustest.QueueConfig{LockDuration: time.Minute}, func(t *testing.T, s *stack) {
+					time.Sleep(10 * time.Second)
+					strike(s)
+					s.task(t, "a", "b", "c")
+					s.until(t, 2*time.Minute, "an empty queue", empty)
+					time.Sleep(2 * time.Minute) // idle: the probe meets what waits for a renewal
+					s.task(t, "d")
+					s.until(t, 2*time.Minute, "an empty queue", empty)
+					equal(t, "terminated", s.outcomes()["terminated"], 4)
+					if !strings.Contains(s.log(), condition) {
+						t.Errorf("the log does not tell why: %s", s.transcript())
+					}
+				})
+			})
+		}
+	}
+}
