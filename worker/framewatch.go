@@ -58,9 +58,9 @@ func (w *frameWatch) feed(p []byte) (int, *wedgeError) {
 			}
 			continue
 		}
-		n := int(min(w.left, uint32(len(p)-at))) //nolint:gosec // G115: a read is far below 4 GiB
+		n := int(min(w.left, uint32(len(p)-at)))
 		w.seen = append(w.seen, p[at:at+min(n, watchedPart-len(w.seen))]...)
-		w.left -= uint32(n) //nolint:gosec // G115: at most left
+		w.left -= uint32(n)
 		if w.left == 0 {
 			if condition := wedges(w.seen); condition != "" {
 				return at, &wedgeError{condition}
@@ -138,7 +138,7 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	}
 	c.ended = wedge
 	c.tell(wedge)
-	_ = c.Conn.Close() // for the peer; our side learns by the error
+	_ = c.Close() // for the peer; our side learns by the error
 	if pass > 0 {
 		return pass, nil
 	}

@@ -150,7 +150,7 @@ func TestAWatchedConnectionReadsLikeAnyOtherUntilItEnds(t *testing.T) {
 		conn := &watchedConn{Conn: inner, tell: func(err error) { told = err }}
 		got, err := io.ReadAll(conn)
 		wedge, ended := errors.AsType[*wedgeError](err)
-		if ended != bad || bad && (told != wedge || !inner.closed) || !bad && (err != nil || string(got) != whole) {
+		if ended != bad || bad && (!errors.Is(told, wedge) || !inner.closed) || !bad && (err != nil || string(got) != whole) {
 			t.Fatalf("error %v, told %v, closed %v", err, told, inner.closed)
 		}
 		if len(got) < len(stream) || string(got) != whole[:len(got)] {
