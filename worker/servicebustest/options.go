@@ -13,7 +13,7 @@ import (
 type Option func(*settings)
 
 type settings struct {
-	queues      []queueSettings
+	entities    []func(*broker.Namespace) error // in the order of the options
 	rules       map[string]claims.Rule
 	claims      bool // ask for them
 	logger      *slog.Logger
@@ -21,43 +21,6 @@ type settings struct {
 	idleTimeout time.Duration
 	idle        transport.IdleLimits
 	trace       *Trace
-}
-
-type queueSettings struct {
-	name string
-	cfg  QueueConfig
-}
-
-// QueueConfig describes a queue. The zero value of a field is the service's default.
-type QueueConfig struct {
-	LockDuration           time.Duration // default 1 minute, at most 5
-	MaxDeliveryCount       int           // default 10
-	DefaultTTL             time.Duration // default: messages live for ever
-	DeadLetterOnExpiration bool          // default: expired messages are dropped
-	MaxMessageSize         int           // bytes; default 262144
-	RequiresSession        bool          // messages belong to sessions, and only a session's receiver gets them
-
-	// RequiresDuplicateDetection drops a message whose id was seen less than the window ago.
-	RequiresDuplicateDetection bool
-	DuplicateDetectionWindow   time.Duration // default 10 minutes
-
-	// Forwarding names a queue or topic that was added before.
-	ForwardTo             string
-	ForwardDeadLetteredTo string
-}
-
-func (c QueueConfig) broker() broker.Config {
-	return broker.Config{
-		LockDuration: c.LockDuration, MaxDeliveryCount: c.MaxDeliveryCount, DefaultTTL: c.DefaultTTL,
-		DeadLetterOnExpiration: c.DeadLetterOnExpiration, MaxMessageSize: c.MaxMessageSize,
-		RequiresDuplicateDetection: c.RequiresDuplicateDetection, DuplicateDetectionWindow: c.DuplicateDetectionWindow,
-		ForwardTo: c.ForwardTo, ForwardDeadLetteredTo: c.ForwardDeadLetteredTo, RequiresSession: c.RequiresSession,
-	}
-}
-
-// WithQueue adds a queue. Names compare without case.
-func WithQueue(name string, cfg QueueConfig) Option {
-	return func(s *settings) { s.queues = append(s.queues, queueSettings{name, cfg}) }
 }
 
 // WithLogger has the server say why each connection ended. Without it the server is silent.

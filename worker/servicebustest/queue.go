@@ -8,7 +8,7 @@ import (
 	"batchterminator/worker/servicebustest/internal/broker"
 )
 
-// Queue is a test's view of one queue: it looks and sends without a client, a link or a lock.
+// Queue is a test's view of one queue, topic or subscription: it looks and sends without a client, a link or a lock.
 type Queue struct{ main *broker.Queue }
 
 // The history of messages; see the constants for what can happen to one.

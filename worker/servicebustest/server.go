@@ -66,8 +66,8 @@ func Start(opts ...Option) (*Server, error) {
 		fatalf: func(format string, args ...any) { panic(fmt.Sprintf(format, args...)) },
 		conns:  make(map[*connection]struct{}),
 	}
-	for _, q := range set.queues {
-		if _, err := s.broker.CreateQueue(q.name, q.cfg.broker()); err != nil {
+	for _, create := range set.entities {
+		if err := create(s.broker); err != nil {
 			return nil, fmt.Errorf("servicebustest: %w", err)
 		}
 	}
@@ -99,16 +99,6 @@ func New(t TB, opts ...Option) *Server {
 		}
 	})
 	return s
-}
-
-// Queue returns the test's view of a queue. An unknown name ends the test, or panics for a server made by Start.
-func (s *Server) Queue(name string) *Queue {
-	q, err := s.broker.Resolve(name)
-	if err != nil {
-		s.fatalf("servicebustest: queue %v; add it with WithQueue", err)
-		return nil
-	}
-	return &Queue{main: q}
 }
 
 const (

@@ -46,7 +46,11 @@ func (q *Queue) Enqueue(messages ...Message) ([]int64, error) {
 	now := q.entity.enter()
 	defer q.entity.leave()
 	for i := range messages {
-		if err := q.admissible(&messages[i]); err != nil {
+		err := q.admissible(&messages[i])
+		if err == nil && q.sessions != nil && !messages[i].InSession {
+			err = ErrNoSessionID
+		}
+		if err != nil {
 			return nil, fmt.Errorf("enqueue to %s: %w", q.path, err)
 		}
 	}
@@ -67,8 +71,6 @@ func (q *Queue) admissible(m *Message) error {
 		return ErrClosed
 	case q.dead == nil:
 		return ErrNotAllowed
-	case q.sessions != nil && !m.InSession:
-		return ErrNoSessionID
 	case m.Size > e.cfg.MaxMessageSize:
 		return fmt.Errorf("%d bytes, limit %d: %w", m.Size, e.cfg.MaxMessageSize, ErrTooLarge)
 	}

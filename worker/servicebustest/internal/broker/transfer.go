@@ -15,6 +15,7 @@ const (
 	ReasonTooManyHops      = "MaxTransferHopCountExceeded"
 	ReasonTransferFailed   = "TransferFailed"
 	ReasonFilterEvaluation = "FilterException"
+	ReasonNoSessionID      = "Session ID is null."
 )
 
 // PropertyRuleName is where a receiver finds which rule with an action made its copy.
@@ -89,7 +90,7 @@ func (e *entity) take(t transfer, woken []*watcher) ([]*watcher, error) {
 	now := e.enter()
 	err := e.main.admissible(&t.m.Message)
 	if err == nil {
-		e.main.accept(t.arrival(t.m.Message, t.m.hops+1), now)
+		e.main.admit(t.arrival(t.m.Message, t.m.hops+1), now)
 	}
 	return append(woken, e.unlock()...), err
 }
@@ -134,7 +135,7 @@ func (r *router) publish(t transfer, woken []*watcher) []*watcher {
 			continue
 		}
 		for _, m := range copies {
-			s.main.accept(t.arrival(m, t.m.hops), now)
+			s.main.admit(t.arrival(m, t.m.hops), now)
 		}
 		if len(failures) > 0 && !s.cfg.IgnoreFilterErrors {
 			s.main.reject(t.arrival(t.m.Message, t.m.hops), ReasonFilterEvaluation, errors.Join(failures...).Error(), now)
@@ -172,6 +173,16 @@ func (e *entity) copies(m Message) (copies []Message, failures []error) {
 		copies = append(copies, m)
 	}
 	return copies, failures
+}
+
+// admit accepts a message that nobody is there to be refused. Service Bus: where sessions are required and it has none,
+// it is dead-lettered.
+func (q *Queue) admit(m *entry, now time.Time) {
+	if q.sessions != nil && !m.InSession {
+		q.reject(m, ReasonNoSessionID, ErrNoSessionID.Error(), now)
+		return
+	}
+	q.accept(m, now)
 }
 
 // bury puts a message that left its store into this dead-letter one.
