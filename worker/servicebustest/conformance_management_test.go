@@ -190,13 +190,3 @@ func TestExpiredMessageReachesTheDeadLetterQueue(t *testing.T) {
 		}
 	})
 }
-
-func TestUnknownManagementOperationsFailAtOnce(t *testing.T) {
-	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, r rig) {
-		ctx, cancel := context.WithTimeout(context.Background(), patience)
-		defer cancel()
-		if _, err := r.client.AcceptSessionForQueue(ctx, queueName, "s", nil); err == nil {
-			t.Fatal("a session was accepted")
-		}
-	})
-}

@@ -24,6 +24,7 @@ type Message struct {
 	Properties    map[string]any // application properties: Go's simple types, []byte, time.Time
 	TTL           time.Duration  // 0: the queue's default
 	ScheduledFor  time.Time      // zero: at once
+	SessionID     *string        // nil: none; a blank id names a session too
 }
 
 // encode makes the message one that a client could have sent.
@@ -35,6 +36,9 @@ func (m Message) encode() (broker.Message, error) {
 	}
 	if m.ID != "" {
 		p.MessageID = m.ID
+	}
+	if m.SessionID != nil {
+		p.GroupID = codec.Some(*m.SessionID)
 	}
 	if m.CorrelationID != "" {
 		p.CorrelationID = m.CorrelationID
@@ -83,6 +87,7 @@ type StoredMessage struct {
 	ContentType   string
 	Subject       string
 	CorrelationID string
+	SessionID     *string        // nil: none
 	Properties    map[string]any // application properties, with what settlements added
 
 	SequenceNumber   int64
@@ -105,6 +110,9 @@ func newStoredMessage(m broker.Stored) StoredMessage {
 		SequenceNumber: m.SequenceNumber, EnqueuedSequence: m.EnqueuedSequence, EnqueuedAt: m.EnqueuedAt,
 		ScheduledFor: m.ScheduledFor, ExpiresAt: m.ExpiresAt, DeliveryCount: int(m.DeliveryCount),
 		State: stateOf(m), LockedUntil: m.LockedUntil,
+	}
+	if m.InSession {
+		shown.SessionID = &m.SessionID
 	}
 	shown.CorrelationID, _ = p.CorrelationID.(string)
 	if parts, err := wire.Data(); err == nil {

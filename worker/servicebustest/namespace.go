@@ -72,9 +72,49 @@ func (n *namespace) OpenSource(l transport.Link) (transport.Source, error) {
 		return nil, dialect.Error(broker.ErrSessionRequired)
 	}
 	if l.Mode == transport.ReceiveAndDelete {
-		return &deletingSource{queue: q}, nil
+		return &deletingSource{store: q, queue: q}, nil
 	}
-	return &lockingSource{queue: q}, nil
+	return &lockingSource{store: q}, nil
+}
+
+// OpenSession implements transport.Namespace.
+func (n *namespace) OpenSession(l transport.Link, opened func(transport.SessionSource, error)) (cancel func()) {
+	lock, err := n.acceptSession(l, opened)
+	if err != nil {
+		opened(nil, dialect.Error(err))
+		return func() {}
+	}
+	return lock.Release
+}
+
+// acceptSession calls opened unless it returns an error.
+func (n *namespace) acceptSession(l transport.Link, opened func(transport.SessionSource, error)) (*broker.SessionLock, error) {
+	q, err := n.resolve(l.Address)
+	if err != nil {
+		return nil, err
+	}
+	if err := q.Receivable(); err != nil {
+		return nil, err
+	}
+	answer := func(lock *broker.SessionLock, err error) {
+		if err != nil {
+			opened(nil, dialect.Error(err))
+			return
+		}
+		opened(newSessionSource(q, lock, l.Mode), nil)
+	}
+	if l.Session.Next {
+		return q.AcceptNextSession(l.Session.Wait.Or(broker.DefaultAcceptWait), dialect.Owner(l), answer)
+	}
+	lock, err := q.AcceptSession(l.Session.ID, dialect.Owner(l))
+	if errors.Is(err, broker.ErrSessionLocked) {
+		return nil, dialect.SessionLocked(l.Session.ID)
+	}
+	if err != nil {
+		return nil, err
+	}
+	answer(lock, nil)
+	return lock, nil
 }
 
 // OpenSink implements transport.Namespace.

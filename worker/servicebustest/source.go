@@ -13,15 +13,22 @@ var outcomes = map[transport.Settlement]broker.OutcomeKind{
 	transport.DeadLetter: broker.DeadLetter, transport.Release: broker.Release,
 }
 
+// store is where a source takes messages from: a whole queue, or a session of one.
+type store interface {
+	Acquire(dst []broker.Stored, limit int, mode broker.Mode) []broker.Stored
+	Settle(outcome broker.Outcome, tokens ...broker.Token) error
+	Watch(wake func()) (stop func())
+}
+
 // lockingSource is what a peek-lock receiver link reads. Only its connection's goroutine calls it.
 type lockingSource struct {
-	queue  *broker.Queue
+	store  store
 	stored []broker.Stored // reused between calls
 }
 
 // Acquire implements transport.Source.
 func (s *lockingSource) Acquire(into []transport.Delivery, limit int) []transport.Delivery {
-	s.stored = s.queue.Acquire(s.stored[:0], limit, broker.PeekLock)
+	s.stored = s.store.Acquire(s.stored[:0], limit, broker.PeekLock)
 	into = appendDeliveries(into, s.stored)
 	clear(s.stored) // payloads must not live as long as an idle link
 	return into
@@ -33,14 +40,14 @@ func (s *lockingSource) Settle(token codec.UUID, o transport.Outcome) error {
 	if len(o.Properties) > 0 {
 		outcome.Properties = dialect.Properties(o.Properties)
 	}
-	if err := s.queue.Settle(outcome, broker.Token(token)); err != nil {
+	if err := s.store.Settle(outcome, broker.Token(token)); err != nil {
 		return dialect.Error(err)
 	}
 	return nil
 }
 
 // Watch implements transport.Source.
-func (s *lockingSource) Watch(wake func()) (stop func()) { return s.queue.Watch(wake) }
+func (s *lockingSource) Watch(wake func()) (stop func()) { return s.store.Watch(wake) }
 
 // Close implements transport.Source. Service Bus: the locks of a queue outlive link and connection.
 func (s *lockingSource) Close() {}
@@ -51,14 +58,15 @@ const undoable = 1024
 
 // deletingSource is what a receive-and-delete link reads. Only its connection's goroutine calls it.
 type deletingSource struct {
-	queue  *broker.Queue
+	store  store
+	queue  *broker.Queue   // behind store
 	recent []broker.Stored // the last deliveries, oldest at next once full
 	next   int
 }
 
 // Acquire implements transport.Source.
 func (s *deletingSource) Acquire(into []transport.Delivery, limit int) []transport.Delivery {
-	stored := s.queue.Acquire(nil, limit, broker.ReceiveAndDelete)
+	stored := s.store.Acquire(nil, limit, broker.ReceiveAndDelete)
 	for _, m := range stored {
 		if len(s.recent) < undoable {
 			s.recent = append(s.recent, m)
@@ -83,7 +91,7 @@ func (s *deletingSource) Settle(token codec.UUID, o transport.Outcome) error {
 }
 
 // Watch implements transport.Source.
-func (s *deletingSource) Watch(wake func()) (stop func()) { return s.queue.Watch(wake) }
+func (s *deletingSource) Watch(wake func()) (stop func()) { return s.store.Watch(wake) }
 
 // Close implements transport.Source.
 func (s *deletingSource) Close() { s.recent = nil }

@@ -41,16 +41,20 @@ func (q *Queue) receiveDeferred(found []*entry, mode Mode, now time.Time) []Stor
 func (q *Queue) Peek(from int64, limit int) []Stored {
 	q.entity.enter()
 	defer q.entity.leave()
-	return peek(&q.live, from, limit)
+	return peek(&q.live, from, limit, everyone)
 }
 
-func peek(o *order, from int64, limit int) []Stored {
+func everyone(*entry) bool { return true }
+
+func peek(o *order, from int64, limit int, shown func(*entry) bool) []Stored {
 	var peeked []Stored
 	o.ascend(from, func(m *entry) bool {
 		if len(peeked) == limit {
 			return false
 		}
-		peeked = append(peeked, m.Stored)
+		if shown(m) {
+			peeked = append(peeked, m.Stored)
+		}
 		return true
 	})
 	return peeked

@@ -163,14 +163,18 @@ func (q *Queue) Sessions() []SessionInfo {
 	return infos
 }
 
-// PeekSession is Peek for the messages of one session.
+// PeekSession is Peek for the messages of one session. The messages of a store without sessions may belong to one too.
 func (q *Queue) PeekSession(id string, from int64, limit int) []Stored {
 	q.entity.enter()
 	defer q.entity.leave()
-	if q.sessions == nil || q.sessions.byID[id] == nil {
+	if q.sessions == nil {
+		return peek(&q.live, from, limit, func(m *entry) bool { return m.InSession && m.SessionID == id })
+	}
+	of := q.sessions.byID[id]
+	if of == nil {
 		return nil
 	}
-	return peek(&q.sessions.byID[id].live, from, limit)
+	return peek(&of.live, from, limit, everyone)
 }
 
 // RequiresSession says whether messages are received through a SessionLock alone. A dead-letter sub-queue never does,

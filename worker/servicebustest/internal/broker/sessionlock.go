@@ -6,6 +6,9 @@ import (
 	"time"
 )
 
+// DefaultAcceptWait is how long Service Bus waits for the next session when the receiver does not say.
+const DefaultAcceptWait = 65 * time.Second
+
 // Owner names who holds a session: a link of a connection, in whatever way the caller numbers those.
 type Owner struct {
 	Connection uint64

@@ -34,6 +34,9 @@ const lockLostText = "The lock supplied is invalid. Either the lock expired, or 
 // sessionRequiredText is matched by clients and by the tests of the Go SDK.
 const sessionRequiredText = "It is not possible for an entity that requires sessions to create a non-sessionful message receiver."
 
+// sessionLockLostText has what is known; the broker's own words would tell a receiver nothing more.
+const sessionLockLostText = "The session lock was lost: it expired, or the receiver that held it was closed. Accept the session again."
+
 // Error says err in Service Bus's words; nil stays nil.
 func Error(err error) *transport.Error {
 	var spoken *transport.Error
@@ -59,7 +62,7 @@ func Error(err error) *transport.Error {
 	case errors.Is(err, broker.ErrTooLarge):
 		return &transport.Error{Condition: SizeExceeded, Description: err.Error()}
 	case errors.Is(err, broker.ErrSessionLockLost):
-		return &transport.Error{Condition: SessionLockLost, Description: err.Error()}
+		return &transport.Error{Condition: SessionLockLost, Description: sessionLockLostText}
 	case errors.Is(err, broker.ErrNoSessionCame):
 		return &transport.Error{Condition: Timeout, Description: err.Error()}
 	case errors.Is(err, broker.ErrSessionRequired):

@@ -28,6 +28,35 @@ func terminus(code byte, address string) Terminus {
 	return Terminus{Raw: w.Close(), Address: address}
 }
 
+// sourceFields is the number of fields of a source, filterField the place of its filter.
+const (
+	sourceFields = 11
+	filterField  = 7
+)
+
+// WithFilter is a source with another filter and all else as it was encoded.
+func (t Terminus) WithFilter(filter codec.Map) (Terminus, error) {
+	encoded, err := codec.Append(nil, filter)
+	if err != nil {
+		return t, fmt.Errorf("encode filter: %w", err)
+	}
+	_, list, _ := codec.Descriptor(t.Raw)
+	f, _, err := fieldsOf(list, "source")
+	if err != nil {
+		return t, err
+	}
+	w := codec.NewListWriter(nil, codeSource)
+	for i := range sourceFields {
+		field := f.Raw()
+		if i == filterField {
+			field = encoded
+		}
+		w.Raw(field)
+	}
+	t.Raw, t.Filter = w.Close(), filter
+	return t, errUnless(&f, "source")
+}
+
 func parseTerminus(raw []byte, want uint64) (Terminus, error) {
 	t := Terminus{Raw: raw}
 	if raw == nil {

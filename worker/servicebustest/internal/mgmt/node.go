@@ -15,6 +15,10 @@ const (
 	statusNoContent = 204
 )
 
+// associatedLink is the application property that names the receiver or sender link a request belongs to. Go says with
+// it alone which session it means.
+const associatedLink = "associated-link-name"
+
 // Node is the management node of one queue or dead-letter sub-queue. It has no state: any number of links may share
 // it, or have their own.
 type Node struct{ queue *broker.Queue }
@@ -22,8 +26,15 @@ type Node struct{ queue *broker.Queue }
 // New returns the management node of q.
 func New(q *broker.Queue) *Node { return &Node{queue: q} }
 
+// target is what an operation works on.
+type target struct {
+	*broker.Queue
+	owner broker.Owner // the receiver link that the request says it belongs to
+	named bool         // it does say so
+}
+
 // operation performs one request and returns the reply's body. A nil body answers 204.
-type operation func(*broker.Queue, codec.Map) (codec.Map, error)
+type operation func(target, codec.Map) (codec.Map, error)
 
 var operations = map[string]operation{
 	"com.microsoft:renew-lock":                 renewLock,
@@ -32,11 +43,15 @@ var operations = map[string]operation{
 	"com.microsoft:update-disposition":         updateDisposition,
 	"com.microsoft:schedule-message":           scheduleMessage,
 	"com.microsoft:cancel-scheduled-message":   cancelScheduledMessage,
+	"com.microsoft:renew-session-lock":         renewSessionLock,
+	"com.microsoft:get-session-state":          getSessionState,
+	"com.microsoft:set-session-state":          setSessionState,
+	"com.microsoft:get-message-sessions":       getMessageSessions,
 }
 
 // Respond implements transport.Node.
-func (n *Node) Respond(_ transport.Request, req *message.Message) *message.Message {
-	body, err := n.perform(req)
+func (n *Node) Respond(r transport.Request, req *message.Message) *message.Message {
+	body, err := n.perform(r.Link, req)
 	switch {
 	case err != nil:
 		return Refuse(err)
@@ -52,7 +67,7 @@ func Refuse(err error) *message.Message {
 	return reply(dialect.Status(spoken.Condition), spoken.Description, spoken.Condition, nil)
 }
 
-func (n *Node) perform(req *message.Message) (codec.Map, error) {
+func (n *Node) perform(link transport.Link, req *message.Message) (codec.Map, error) {
 	name, _ := req.ApplicationProperties.Get("operation")
 	text, _ := codec.Text(name)
 	perform, ok := operations[text]
@@ -67,7 +82,12 @@ func (n *Node) perform(req *message.Message) (codec.Map, error) {
 	if !ok {
 		return nil, badArgument("request body is %T, not a map", value)
 	}
-	return perform(n.queue, body)
+	on := target{Queue: n.queue}
+	if v, _ := req.ApplicationProperties.Get(associatedLink); v != nil {
+		name, _ := codec.Text(v)
+		on.owner, on.named = broker.Owner{Connection: link.Conn, Link: name}, true
+	}
+	return perform(on, body)
 }
 
 // reply builds the envelope. Clients disagree about the spelling of the error condition, so both are sent; .NET

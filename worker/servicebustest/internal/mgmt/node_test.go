@@ -106,8 +106,7 @@ func TestOperationsThatAreNotEmulatedSaySo(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t, broker.Config{})
 	for _, operation := range []string{
-		"com.microsoft:renew-session-lock", "com.microsoft:set-session-state", "com.microsoft:get-session-state",
-		"com.microsoft:get-message-sessions", "com.microsoft:enumerate-rules", "com.microsoft:add-rule",
+		"com.microsoft:enumerate-rules", "com.microsoft:add-rule",
 		"com.microsoft:remove-rule", "com.microsoft:batch-delete-messages", "", "READ",
 	} {
 		status, condition, _ := request(t, q, operation, codec.Map{})

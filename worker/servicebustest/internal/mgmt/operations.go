@@ -19,7 +19,7 @@ const (
 // done is the body of a reply that has nothing to say but its status.
 var done = codec.Map{}
 
-func renewLock(q *broker.Queue, req codec.Map) (codec.Map, error) {
+func renewLock(q target, req codec.Map) (codec.Map, error) {
 	tokens, err := lockTokens(req)
 	if err != nil {
 		return nil, err
@@ -31,7 +31,7 @@ func renewLock(q *broker.Queue, req codec.Map) (codec.Map, error) {
 	return codec.Map{{Key: "expirations", Value: slices.Repeat([]time.Time{until}, len(tokens))}}, nil
 }
 
-func peekMessage(q *broker.Queue, req codec.Map) (codec.Map, error) {
+func peekMessage(q target, req codec.Map) (codec.Map, error) {
 	from, err := number(req, "from-sequence-number")
 	if err != nil {
 		return nil, err
@@ -43,9 +43,20 @@ func peekMessage(q *broker.Queue, req codec.Map) (codec.Map, error) {
 	if count < 1 {
 		return nil, badArgument("message-count is %d, not positive", count)
 	}
+	session, inSession, err := optionalText(req, "session-id")
+	if err != nil {
+		return nil, err
+	}
+	count = min(count, maxPeeked)
+	var found []broker.Stored
+	if inSession {
+		found = q.PeekSession(session, from, int(count))
+	} else {
+		found = q.Peek(from, int(count))
+	}
 	var peeked []any
 	size := 0
-	for _, m := range q.Peek(from, int(min(count, maxPeeked))) {
+	for _, m := range found {
 		encoded := dialect.EncodePeeked(m)
 		if size += len(encoded); size > maxPeekedBytes && len(peeked) > 0 {
 			break
@@ -58,7 +69,7 @@ func peekMessage(q *broker.Queue, req codec.Map) (codec.Map, error) {
 	return codec.Map{{Key: "messages", Value: peeked}}, nil
 }
 
-func receiveBySequenceNumber(q *broker.Queue, req codec.Map) (codec.Map, error) {
+func receiveBySequenceNumber(q target, req codec.Map) (codec.Map, error) {
 	numbers, err := sequenceNumbers(req)
 	if err != nil {
 		return nil, err
@@ -71,7 +82,11 @@ func receiveBySequenceNumber(q *broker.Queue, req codec.Map) (codec.Map, error) 
 	if settleMode == 1 {
 		mode = broker.PeekLock
 	}
-	stored, err := q.ReceiveDeferred(numbers, mode)
+	from, err := q.settler(req)
+	if err != nil {
+		return nil, err
+	}
+	stored, err := from.ReceiveDeferred(numbers, mode)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +105,7 @@ var dispositions = map[string]broker.OutcomeKind{
 	"completed": broker.Complete, "abandoned": broker.Abandon, "suspended": broker.DeadLetter, "defered": broker.Defer,
 }
 
-func updateDisposition(q *broker.Queue, req codec.Map) (codec.Map, error) {
+func updateDisposition(q target, req codec.Map) (codec.Map, error) {
 	tokens, err := lockTokens(req)
 	if err != nil {
 		return nil, err
@@ -117,10 +132,14 @@ func updateDisposition(q *broker.Queue, req codec.Map) (codec.Map, error) {
 		}
 		outcome.Properties = dialect.Properties(properties)
 	}
-	return done, q.Settle(outcome, tokens...)
+	in, err := q.settler(req)
+	if err != nil {
+		return nil, err
+	}
+	return done, in.Settle(outcome, tokens...)
 }
 
-func scheduleMessage(q *broker.Queue, req codec.Map) (codec.Map, error) {
+func scheduleMessage(q target, req codec.Map) (codec.Map, error) {
 	v, _ := req.Get("messages")
 	list, ok := v.([]any)
 	if !ok || len(list) == 0 {
@@ -148,7 +167,7 @@ func scheduleMessage(q *broker.Queue, req codec.Map) (codec.Map, error) {
 	return codec.Map{{Key: "sequence-numbers", Value: numbers}}, nil
 }
 
-func cancelScheduledMessage(q *broker.Queue, req codec.Map) (codec.Map, error) {
+func cancelScheduledMessage(q target, req codec.Map) (codec.Map, error) {
 	numbers, err := sequenceNumbers(req)
 	if err != nil {
 		return nil, err

@@ -15,15 +15,21 @@ func badArgument(format string, args ...any) error {
 
 // text reads an optional string; absent and null read as empty.
 func text(m codec.Map, key string) (string, error) {
+	s, _, err := optionalText(m, key)
+	return s, err
+}
+
+// optionalText reads a string that may be empty without being absent; given is false for absent and null.
+func optionalText(m codec.Map, key string) (s string, given bool, err error) {
 	v, _ := m.Get(key)
 	if v == nil {
-		return "", nil
+		return "", false, nil
 	}
 	s, ok := codec.Text(v)
 	if !ok {
-		return "", badArgument("%s is %T, not a string", key, v)
+		return "", false, badArgument("%s is %T, not a string", key, v)
 	}
-	return s, nil
+	return s, true, nil
 }
 
 // number reads an integer of any width: clients disagree about it.

@@ -27,6 +27,16 @@ type Link struct {
 	Address string     // without scheme, authority and leading slash; case as sent
 	Sender  bool       // the client sends on this link
 	Mode    SettleMode // meaningful if the client receives
+	Session *Session   // what a session receiver asks for, then what it has; else nil
+}
+
+// Session names the session that a client receives from (Service Bus: the source
+// filter com.microsoft:session-filter).
+type Session struct {
+	ID   string // a blank one is legal
+	Next bool   // any that is free; ID is yet to be found
+	// Wait is how long the client waits for the next one.
+	Wait codec.Option[time.Duration]
 }
 
 // Namespace resolves addresses. Its methods run on the goroutine of a connection,
@@ -35,6 +45,11 @@ type Link struct {
 type Namespace interface {
 	// OpenSource opens what a client receives from.
 	OpenSource(l Link) (Source, error)
+	// OpenSession opens the session that l.Session asks for. It may take its time:
+	// it returns at once, and opened is called once, from any goroutine and maybe
+	// before the return; the attach is answered then. cancel gives up what is, or
+	// would be, opened. It is called if the link ends before the source is in use.
+	OpenSession(l Link, opened func(SessionSource, error)) (cancel func())
 	// OpenSink opens what a client sends to.
 	OpenSink(l Link) (Sink, error)
 	// OpenNode opens a request/response node: "$cbs" or "<entity>/$management".
@@ -63,6 +78,18 @@ type Source interface {
 	Watch(wake func()) (stop func())
 	// Close ends the link's use of the source. Locks stay as they are.
 	Close()
+}
+
+// SessionSource is the source of a session receiver.
+type SessionSource interface {
+	Source
+	// ID is the session's id.
+	ID() string
+	// LockedUntil is when the session's lock expires.
+	LockedUntil() time.Time
+	// Lost says why the session is no longer held, for the detach that follows.
+	// Watch tells of it, as of messages.
+	Lost() error
 }
 
 // Sink is what one client link sends to.

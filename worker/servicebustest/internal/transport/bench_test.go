@@ -17,9 +17,10 @@ import (
 // measured is the transport.
 type endless struct{ payload []byte }
 
-func (e endless) OpenSource(Link) (Source, error) { return e, nil }
-func (e endless) OpenSink(Link) (Sink, error)     { return nil, refusef(condNotAllowed, "receive only") }
-func (e endless) OpenNode(Link) (Node, error)     { return nil, nil }
+func (e endless) OpenSource(Link) (Source, error)                              { return e, nil }
+func (e endless) OpenSink(Link) (Sink, error)                                  { return nil, refusef(condNotAllowed, "receive only") }
+func (e endless) OpenNode(Link) (Node, error)                                  { return nil, nil }
+func (e endless) OpenSession(Link, func(SessionSource, error)) (cancel func()) { return func() {} }
 func (e endless) Acquire(into []Delivery, limit int) []Delivery {
 	for range limit {
 		into = append(into, Delivery{Payload: e.payload})

@@ -12,7 +12,7 @@ import (
 
 func TestUnsupportedAttachIsRefusedLoudly(t *testing.T) {
 	filter, err := codec.Append(nil, codec.Described{Descriptor: uint64(0x28), Value: []any{
-		"q", nil, nil, nil, nil, nil, nil, codec.Map{{Key: codec.Symbol("com.microsoft:session-filter"), Value: nil}},
+		"q", nil, nil, nil, nil, nil, nil, codec.Map{{Key: codec.Symbol("apache.org:selector-filter:string"), Value: "a = 1"}},
 	}})
 	if err != nil {
 		t.Fatal(err)
@@ -26,7 +26,7 @@ func TestUnsupportedAttachIsRefusedLoudly(t *testing.T) {
 		t.Fatal(err)
 	}
 	for name, a := range map[string]frames.Attach{
-		"session filter": {Role: frames.RoleReceiver, Source: frames.Terminus{Raw: filter}},
+		"source filter":  {Role: frames.RoleReceiver, Source: frames.Terminus{Raw: filter}},
 		"dynamic source": {Role: frames.RoleReceiver, Source: frames.Terminus{Raw: dynamic}},
 		"coordinator":    {Role: frames.RoleSender, Target: frames.Terminus{Raw: coordinator}},
 	} {

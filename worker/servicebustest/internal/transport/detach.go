@@ -18,6 +18,7 @@ func (s *session) detach(fields []byte) error {
 		return nil
 	}
 	answer := func() {
+		l.refuse()
 		l.close()
 		send(s.c, s.local, frames.Detach{Handle: l.local, Closed: d.Closed})
 		l.forget()
@@ -30,15 +31,26 @@ func (s *session) detach(fields []byte) error {
 	return nil
 }
 
-// detach detaches the link from our side. From here on nothing may be sent for it:
-// go-amqp takes a transfer after a detach as a breach of protocol.
+// detach detaches the link from our side, and refuses its attach if that is not
+// answered yet. From here on nothing may be sent for it: go-amqp takes a transfer
+// after a detach as a breach of protocol.
 func (l *link) detach(why *Error) {
 	if !l.alive() {
 		return
 	}
+	l.refuse()
 	l.close()
 	l.state = detaching
 	send(l.s.c, l.s.local, frames.Detach{Handle: l.local, Closed: true, Error: why.wire()})
+}
+
+// refuse answers an attach with null termini, to which a detach follows (part 2
+// §2.6.3). Both go out in one write: JS waits a millisecond between them before it
+// looks, and Go ends the session over a detach without an attach.
+func (l *link) refuse() {
+	if l.state == attaching {
+		send(l.s.c, l.s.local, l.reply())
+	}
 }
 
 // forget frees the link's handles.
@@ -71,6 +83,10 @@ func (l *link) close() {
 		if u.l == l {
 			delete(l.s.unsettled, id)
 		}
+	}
+	if l.cancel != nil {
+		l.cancel()
+		l.cancel = nil
 	}
 	if l.out != nil {
 		l.out.close()

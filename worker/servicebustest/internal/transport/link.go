@@ -18,7 +18,7 @@ type linkName struct {
 type linkState uint8
 
 const (
-	attaching linkState = iota // the reply is held back by a delay
+	attaching linkState = iota // the reply is held back: by a delay, or until a session is free
 	attached
 	detaching // our detach is out, only the client's detach counts
 	closed
@@ -37,6 +37,7 @@ type link struct {
 	in      *incoming
 	replies *responses // behind out, if the link carries responses
 	used    time.Time  // when anything last passed over the link
+	cancel  func()     // gives up a session not yet taken over; else nil
 }
 
 // alive says whether anything may still be done for the link.
@@ -71,8 +72,8 @@ func (s *session) attach(fields []byte) error {
 	// The termini go back in a reply that may be written later.
 	a.Source.Raw = append([]byte(nil), a.Source.Raw...)
 	a.Target.Raw = append([]byte(nil), a.Target.Raw...)
-	a.Properties = nil
 	l := &link{s: s, remote: a.Handle, attach: a}
+	l.attach.Properties = nil
 	l.info = Link{Conn: s.c.id, Name: a.Name, Sender: a.Role == frames.RoleSender}
 	if l.info.Sender {
 		l.info.Address = normalize(a.Target.Address)
@@ -82,6 +83,11 @@ func (s *session) attach(fields []byte) error {
 			l.info.Mode = ReceiveAndDelete
 		}
 		l.out = &outgoing{l: l, size: highWater}
+		session, err := askedSession(&a)
+		if err != nil {
+			return err
+		}
+		l.info.Session = session
 	}
 	l.local = uint32(place(&s.handles, l))
 	s.links[a.Handle] = l
@@ -95,7 +101,7 @@ func (s *session) attach(fields []byte) error {
 		l.open()
 		return nil
 	}
-	s.c.intercept(l, Event{Op: OpAttach, Link: l.info}, l.open, l.refuse)
+	s.c.intercept(l, Event{Op: OpAttach, Link: l.info}, l.open, l.detach)
 	return nil
 }
 
@@ -130,13 +136,23 @@ func (s *session) steal(l *link) {
 // open resolves the address and answers the attach.
 func (l *link) open() {
 	if err := l.resolve(); err != nil {
-		l.refuse(asError(err))
+		l.detach(asError(err))
 		return
 	}
+	if l.cancel == nil {
+		l.answer()
+	}
+}
+
+// answer answers the attach with what the link leads to.
+func (l *link) answer() {
 	l.state = attached
 	l.s.c.linked(l)
 	reply := l.reply()
 	reply.Source, reply.Target = l.attach.Source, l.attach.Target
+	if l.out != nil && l.out.session != nil {
+		reply.Properties = lockedUntil(l.out.session.LockedUntil())
+	}
 	if l.in != nil {
 		reply.MaxMessageSize = codec.Some(l.in.limit)
 		reply.Properties = batchSize(l.in.limit)
@@ -195,6 +211,10 @@ func (l *link) resolve() error {
 		}
 		return nil
 	}
+	if l.info.Session != nil {
+		l.openSession()
+		return nil
+	}
 	source, err := ns.OpenSource(l.info)
 	if err != nil {
 		return err
@@ -212,16 +232,13 @@ func (l *link) emulated() error {
 		return refusef(condNotImplemented, "transactions are not emulated")
 	case a.Source.Dynamic || a.Target.Dynamic:
 		return refusef(condNotImplemented, "dynamic nodes are not emulated")
-	case len(a.Source.Filter) > 0 && !l.info.Sender:
-		return refusef(condNotImplemented, "source filter %v is not emulated", a.Source.Filter[0].Key)
+	case l.info.Sender:
+		return nil
+	}
+	for _, p := range a.Source.Filter {
+		if !codec.IsKey(p.Key, sessionFilter) {
+			return refusef(condNotImplemented, "source filter %v is not emulated", p.Key)
+		}
 	}
 	return nil
-}
-
-// refuse answers the attach with null termini and a detach (part 2 §2.6.3). Both go
-// out in one write: JS waits a millisecond between them before it looks.
-func (l *link) refuse(why *Error) {
-	send(l.s.c, l.s.local, l.reply())
-	l.state = attached
-	l.detach(why)
 }

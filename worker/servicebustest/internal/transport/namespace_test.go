@@ -15,6 +15,7 @@ type bench struct {
 	mu     sync.Mutex
 	queues map[string]*queue // by lower-case name, under mu
 	limit  uint64            // MaxMessageSize of every sink
+	asked  []*sessionRequest // for sessions, under mu
 }
 
 func newBench() *bench { return &bench{queues: map[string]*queue{}, limit: 4 << 20} }
@@ -119,6 +120,14 @@ func (b *bench) OpenSource(l Link) (Source, error) {
 	defer q.mu.Unlock()
 	q.opened++
 	return &source{queue: q, mode: l.Mode}, nil
+}
+
+func (b *bench) OpenSession(l Link, opened func(SessionSource, error)) (cancel func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	r := &sessionRequest{link: l, opened: opened}
+	b.asked = append(b.asked, r)
+	return func() { r.cancelled.Add(1) }
 }
 
 func (b *bench) OpenSink(l Link) (Sink, error) { return b.queue(l.Address), nil }

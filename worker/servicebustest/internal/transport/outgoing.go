@@ -15,10 +15,11 @@ const quantum = 64
 
 // outgoing is the sending half of a link: the client receives.
 type outgoing struct {
-	l      *link
-	source Source
-	stop   func()
-	woken  atomic.Bool // set by the source's wake, cleared by the loop
+	l       *link
+	source  Source
+	session SessionSource // source, if it is one
+	stop    func()
+	woken   atomic.Bool // set by the source's wake, cleared by the loop
 
 	credit        uint32 // deliveries the client wants and we have not acquired
 	deliveryCount uint32 // deliveries begun (part 2 §2.6.7)
@@ -44,6 +45,12 @@ type outgoing struct {
 func (o *outgoing) waker(c *Conn) func() {
 	ready := func() {
 		o.woken.Store(false)
+		if o.session != nil && o.l.alive() {
+			if lost := o.session.Lost(); lost != nil {
+				o.l.detach(asError(lost))
+				return
+			}
+		}
 		c.markReady(o.l)
 	}
 	return func() {
