@@ -36,11 +36,15 @@ func inBubble(t *testing.T, cfg servicebustest.QueueConfig, test func(t *testing
 // newClient returns a client that reaches s in memory. It is closed before s is.
 func newClient(t testing.TB, s *servicebustest.Server) *azservicebus.Client {
 	t.Helper()
-	return newClientWith(t, s.ConnectionString(), &azservicebus.ClientOptions{
+	return newClientWith(t, s.ConnectionString(), inMemoryOptions(s))
+}
+
+func inMemoryOptions(s *servicebustest.Server) *azservicebus.ClientOptions {
+	return &azservicebus.ClientOptions{
 		NewWebSocketConn: func(ctx context.Context, _ azservicebus.NewWebSocketConnArgs) (net.Conn, error) {
 			return s.Dial(ctx)
 		},
-	})
+	}
 }
 
 func newClientWith(t testing.TB, connectionString string, options *azservicebus.ClientOptions) *azservicebus.Client {

@@ -98,7 +98,7 @@ func TestPutToken(t *testing.T) {
 			"expired now":         {token{"put-token", "orders", sas, unsigned(time.Now())}, 401, "ExpiredToken: The token is expired. Expiration time:"},
 			"bad and missing":     {token{"put-token", "other", sas, "bearer"}, 401, "MalformedToken"},
 		} {
-			status, text, condition, grants := respond(t, test.token.request(t))
+			status, text, condition, grants := respond(t, test.request(t))
 			if status != test.status || !strings.Contains(text, test.text) {
 				t.Errorf("%s: %d %q, want %d %q", name, status, text, test.status, test.text)
 			}
