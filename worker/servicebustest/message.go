@@ -103,7 +103,7 @@ type StoredMessage struct {
 }
 
 func newStoredMessage(m broker.Stored) StoredMessage {
-	wire := dialect.Wire(m)
+	wire := dialect.Wire(m.Message)
 	p := wire.Properties()
 	shown := StoredMessage{
 		ID: m.ID, ContentType: string(p.ContentType), Subject: p.Subject, Properties: dialect.Properties(wire.ApplicationProperties.All()),

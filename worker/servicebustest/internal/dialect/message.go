@@ -95,7 +95,7 @@ func EncodePeeked(m broker.Stored) []byte {
 }
 
 func encode(m broker.Stored, d message.Delivery) []byte {
-	wire := Wire(m)
+	wire := Wire(m.Message)
 	return wire.AppendDelivery(make([]byte, 0, len(wire.Body())+sectionsOverhead), d)
 }
 
@@ -122,7 +122,7 @@ func delivery(m broker.Stored) message.Delivery {
 }
 
 // Wire returns the wire message behind a stored one with the properties the broker set on it, in a stable order.
-func Wire(m broker.Stored) *message.Message {
+func Wire(m broker.Message) *message.Message {
 	wire := m.Payload.(*message.Message)
 	if len(m.Overlay) == 0 {
 		return wire

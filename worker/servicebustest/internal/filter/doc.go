@@ -1,6 +1,6 @@
 // Package filter decides which messages a subscription gets and what a rule changes on its copy: SQL filters, SQL
-// actions, correlation filters and the two constants. It knows no broker and no AMQP; a message is a [Subject], or an
-// [Editor] where it is changed.
+// actions and correlation filters. It knows no broker and no AMQP; a message is a [Subject], or an [Editor] where it is
+// changed.
 //
 //	predicate  = predicate OR predicate | predicate AND predicate | NOT predicate | ( predicate )
 //	           | expression ( = | <> | != | > | >= | < | <= ) expression

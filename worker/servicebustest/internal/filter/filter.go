@@ -5,23 +5,11 @@ import (
 	"maps"
 )
 
-// Filter says which messages pass. It is [True], [False], *[SQL] or *[Correlation].
+// Filter says which messages pass. It is a *[SQL] or a *[Correlation].
 type Filter interface {
 	// Match says whether the message passes. With an error it does not.
 	Match(Subject) (bool, error)
 }
-
-// True lets every message pass.
-type True struct{}
-
-// Match implements Filter.
-func (True) Match(Subject) (bool, error) { return true, nil }
-
-// False lets no message pass.
-type False struct{}
-
-// Match implements Filter.
-func (False) Match(Subject) (bool, error) { return false, nil }
 
 // SQL is a condition in the language of the package comment.
 type SQL struct {

@@ -205,16 +205,6 @@ func TestThreeValuedTables(t *testing.T) {
 	}
 }
 
-func TestConstantFilters(t *testing.T) {
-	t.Parallel()
-	if ok, err := (True{}).Match(message()); !ok || err != nil {
-		t.Errorf("true matches: %v, %v", ok, err)
-	}
-	if ok, err := (False{}).Match(message()); ok || err != nil {
-		t.Errorf("false matches: %v, %v", ok, err)
-	}
-}
-
 func TestFilterRemembersWhatItWasMadeOf(t *testing.T) {
 	t.Parallel()
 	given := map[string]any{"@p": int32(1)}
