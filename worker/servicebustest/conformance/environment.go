@@ -21,13 +21,19 @@ type environment struct {
 
 func (e *environment) close() error { return errors.Join(e.standard.Close(), e.premium.Close()) }
 
-// accessRules are the shared access rules by the end of the variable that holds their connection string.
-var accessRules = map[string]string{
-	"":             "RootManageSharedAccessKey",
-	"_NO_MANAGE":   "NoManage",
-	"_SEND_ONLY":   "SendOnly",
-	"_LISTEN_ONLY": "ListenOnly",
+// accessRules are the shared access rules of a namespace; variable is the end of the name of the one that holds the
+// connection string.
+var accessRules = []struct {
+	variable, name string
+	rights         []servicebustest.Right
+}{
+	{"", rootRule, []servicebustest.Right{servicebustest.RightManage, servicebustest.RightSend, servicebustest.RightListen}},
+	{"_NO_MANAGE", "NoManage", []servicebustest.Right{servicebustest.RightSend, servicebustest.RightListen}},
+	{"_SEND_ONLY", "SendOnly", []servicebustest.Right{servicebustest.RightSend}},
+	{"_LISTEN_ONLY", "ListenOnly", []servicebustest.Right{servicebustest.RightListen}},
 }
+
+const rootRule = "RootManageSharedAccessKey"
 
 // startEnvironment starts the namespaces; what they need on disk goes to work.
 func startEnvironment(work string) (*environment, error) {
@@ -56,7 +62,16 @@ type namespace struct {
 
 func startNamespace() (namespace, []byte, error) {
 	queue := servicebustest.QueueConfig{LockDuration: 5 * time.Minute}
-	server, err := servicebustest.Start(servicebustest.WithoutHistory(), servicebustest.WithQueue("testQueue", queue))
+	sessions := queue
+	sessions.RequiresSession = true
+	options := []servicebustest.Option{
+		servicebustest.WithoutHistory(),
+		servicebustest.WithQueue("testQueue", queue), servicebustest.WithQueue("testQueueWithSessions", sessions),
+	}
+	for _, rule := range accessRules {
+		options = append(options, servicebustest.WithSharedAccessRule(rule.name, keyOf(rule.name), rule.rights...))
+	}
+	server, err := servicebustest.Start(options...)
 	if err != nil {
 		return namespace{}, nil, err
 	}
@@ -97,10 +112,10 @@ func (e *environment) describe(work, standard, premium string, certificates []by
 		"SSL_CERT_FILE="+authority,
 		"SERVICEBUS_ENDPOINT="+standard,
 		"SERVICEBUS_ENDPOINT_PREMIUM="+premium,
-		"SERVICEBUS_CONNECTION_STRING_PREMIUM="+connectionString(premium, accessRules[""]),
+		"SERVICEBUS_CONNECTION_STRING_PREMIUM="+connectionString(premium, rootRule),
 	)
-	for suffix, rule := range accessRules {
-		e.environ = append(e.environ, "SERVICEBUS_CONNECTION_STRING"+suffix+"="+connectionString(standard, rule))
+	for _, rule := range accessRules {
+		e.environ = append(e.environ, "SERVICEBUS_CONNECTION_STRING"+rule.variable+"="+connectionString(standard, rule.name))
 	}
 	return nil
 }
