@@ -43,7 +43,7 @@ func (n *Namespace) tell(c Change) {
 	n.mu.Lock()
 	notify := n.notify
 	n.mu.Unlock()
-	if notify != nil {
+	if notify != nil && (c.Send || c.Receive) {
 		notify(c)
 	}
 }
@@ -133,9 +133,7 @@ func (n *Namespace) Update(kind Kind, path string, cfg Config) (Description, err
 		return Description{}, fmt.Errorf("update %s: %w", path, err)
 	}
 	n.tell(Change{Path: e.name, Err: ErrEntityUpdated, Send: cfg.Status.sends(), Receive: cfg.Status.receives()})
-	if cfg.Status != StatusActive {
-		n.tell(Change{Path: e.name, Err: ErrEntityDisabled, Send: !cfg.Status.sends(), Receive: !cfg.Status.receives()})
-	}
+	n.tell(Change{Path: e.name, Err: ErrEntityDisabled, Send: !cfg.Status.sends(), Receive: !cfg.Status.receives()})
 	return n.describe(e), nil
 }
 

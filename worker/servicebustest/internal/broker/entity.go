@@ -80,12 +80,12 @@ func (e *entity) unlock() []*watcher {
 		woken = append(woken, &watcher{wake: call})
 	}
 	for _, q := range [...]*Queue{e.main, e.dead, e.transferDead} {
-		switch watchers := q.takeWatchers(); {
-		case woken == nil:
+		watchers := q.takeWatchers()
+		if woken == nil {
 			woken = watchers[:len(watchers):len(watchers)] // shared with the queue: appending copies
-		default:
-			woken = append(woken, watchers...)
+			continue
 		}
+		woken = append(woken, watchers...)
 	}
 	e.mu.Unlock()
 	return woken
