@@ -23,7 +23,8 @@
 // Queues with dead-letter sub-queues: peek-lock and receive-and-delete, complete, abandon, defer, dead-letter and
 // release; lock expiry, renewal and settlement by token from any connection; delivery limit; time to live; schedule
 // and cancel; deferred messages; peek; single messages and batches; message annotations and every body kind byte for
-// byte; $cbs with shared access signatures (verified on request) and JWT (never verified); $management.
+// byte; $cbs with shared access signatures (verified on request) and JWT (never verified); $management; the
+// administration API over HTTP for queues, topics, subscriptions and rules (AdminHandler), in both tiers.
 //
 // # Gap list
 //
@@ -35,7 +36,7 @@
 //   - the transfer dead-letter queue: attach is refused with amqp:not-implemented
 //   - transactions and dynamic nodes: attach is refused with amqp:not-implemented
 //
-// Not there at all: TLS and WebSocket (a dialer of the test's own brings any net.Conn), the HTTP management API,
+// Not there at all: TLS and WebSocket (a dialer of the test's own brings any net.Conn),
 // entity quotas and throttling (use OnNext), claims per right (any accepted token may send and listen), partitioning,
 // auto-delete, the closing of idle links after ten minutes (use DetachLinks).
 //
@@ -43,6 +44,7 @@
 //
 // The façade in this directory is all that a test sees. Below it the layers import one way: codec, frames, message
 // and transport speak AMQP and know no queue; broker knows queues and no AMQP; dialect translates between the two;
-// mgmt and cbs answer requests. Nothing here imports a client library or other code of this module, so that a mistake
-// of ours fails a test instead of agreeing with itself. Time is plain time: no clock to inject, no polling.
+// mgmt and cbs answer requests. Beside them atom speaks HTTP, and admin fits it to the broker. Nothing here imports a
+// client library or other code of this module, so that a mistake of ours fails a test instead of agreeing with itself.
+// Time is plain time: no clock to inject, no polling.
 package servicebustest

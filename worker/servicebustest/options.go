@@ -18,6 +18,7 @@ type settings struct {
 	claims      bool // ask for them
 	logger      *slog.Logger
 	noHistory   bool
+	premium     bool
 	idleTimeout time.Duration
 	idle        transport.IdleLimits
 	trace       *Trace
@@ -31,6 +32,12 @@ func WithLogger(logger *slog.Logger) Option {
 // WithoutHistory keeps no ledger, so that memory does not grow with traffic.
 func WithoutHistory() Option {
 	return func(s *settings) { s.noHistory = true }
+}
+
+// WithPremium makes the namespace one of the premium tier: what the administration creates takes messages of 1 MiB, or
+// of up to 100 MiB when asked for. Without it the tier is standard.
+func WithPremium() Option {
+	return func(s *settings) { s.premium = true }
 }
 
 // WithIdleTimeout sets the idle timeout announced to clients: they send at least one frame in it, and a connection

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"batchterminator/worker/servicebustest/internal/admin"
 	"batchterminator/worker/servicebustest/internal/broker"
 	"batchterminator/worker/servicebustest/internal/certificate"
 	"batchterminator/worker/servicebustest/internal/claims"
@@ -36,6 +37,7 @@ type Server struct {
 	logger *slog.Logger
 	faults faults
 	claims *claims.Book
+	admin  *admin.Namespace
 	// authorize judges the tokens of HTTP requests; nil: nobody asks for them.
 	authorize func(token, url string) (manage bool, err error)
 	fatalf    func(format string, args ...any) // how a misuse by the test is reported
@@ -71,6 +73,7 @@ func Start(opts ...Option) (*Server, error) {
 			return nil, fmt.Errorf("servicebustest: %w", err)
 		}
 	}
+	s.admin = admin.New(s.broker, namespaceName, set.premium)
 	s.ctx, s.cancel = context.WithCancel(context.Background())
 	s.broker.Notify(s.entityChanged)
 	s.faults.tokens = lockBook{s.broker}

@@ -23,7 +23,7 @@ type entity struct {
 	cfg          Config
 	rules        []Rule // of a subscription, by name; replaced, never changed in place
 	updatedAt    time.Time
-	accessedAt   time.Time // the last time somebody sent or received
+	accessedAt   time.Time // the last time somebody sent or received; zero: never
 	lastSequence int64
 	transferring int       // messages that left for another entity and did not arrive yet
 	outgoing     bool      // some of them left since the last unlock

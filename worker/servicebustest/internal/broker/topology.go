@@ -77,7 +77,7 @@ func (n *Namespace) add(e *entity, cfg Config) error {
 	e.namespace = n
 	e.cfg = cfg
 	e.createdAt = time.Now()
-	e.updatedAt, e.accessedAt = e.createdAt, e.createdAt
+	e.updatedAt = e.createdAt
 	if n.history {
 		e.ledger = newLedger()
 	}
