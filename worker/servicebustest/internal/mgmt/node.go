@@ -47,6 +47,9 @@ var operations = map[string]operation{
 	"com.microsoft:get-session-state":          getSessionState,
 	"com.microsoft:set-session-state":          setSessionState,
 	"com.microsoft:get-message-sessions":       getMessageSessions,
+	"com.microsoft:enumerate-rules":            enumerateRules,
+	"com.microsoft:add-rule":                   addRule,
+	"com.microsoft:remove-rule":                removeRule,
 }
 
 // Respond implements transport.Node.

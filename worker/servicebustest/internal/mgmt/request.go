@@ -42,6 +42,14 @@ func number(m codec.Map, key string) (int64, error) {
 	return n, nil
 }
 
+// numberOr reads an optional integer.
+func numberOr(m codec.Map, key string, absent int64) (int64, error) {
+	if v, _ := m.Get(key); v == nil {
+		return absent, nil
+	}
+	return number(m, key)
+}
+
 // lockTokens reads an array, or a list, of uuid.
 func lockTokens(m codec.Map) ([]broker.Token, error) {
 	v, _ := m.Get("lock-tokens")
