@@ -43,7 +43,7 @@ func startEnvironment(work string) (*environment, error) {
 		return nil, err
 	}
 	e.standard = standard.server
-	premium, more, err := startNamespace()
+	premium, more, err := startNamespace(servicebustest.WithPremium())
 	if err != nil {
 		return nil, errors.Join(err, e.standard.Close())
 	}
@@ -60,14 +60,14 @@ type namespace struct {
 	host   string
 }
 
-func startNamespace() (namespace, []byte, error) {
+func startNamespace(options ...servicebustest.Option) (namespace, []byte, error) {
 	queue := servicebustest.QueueConfig{LockDuration: 5 * time.Minute}
 	sessions := queue
 	sessions.RequiresSession = true
-	options := []servicebustest.Option{
+	options = append(options,
 		servicebustest.WithoutHistory(),
 		servicebustest.WithQueue("testQueue", queue), servicebustest.WithQueue("testQueueWithSessions", sessions),
-	}
+	)
 	for _, rule := range accessRules {
 		options = append(options, servicebustest.WithSharedAccessRule(rule.name, keyOf(rule.name), rule.rights...))
 	}

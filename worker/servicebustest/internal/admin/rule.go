@@ -2,9 +2,13 @@ package admin
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 
 	"batchterminator/worker/servicebustest/internal/atom"
 	"batchterminator/worker/servicebustest/internal/broker"
+	"batchterminator/worker/servicebustest/internal/dialect"
+	"batchterminator/worker/servicebustest/internal/filter"
 )
 
 // Rules implements atom.Namespace.
@@ -76,8 +80,11 @@ func brokerFilter(f atom.Filter) (broker.Filter, error) {
 	switch f := f.(type) {
 	case atom.FalseFilter:
 		return broker.FalseFilter{}, nil
-	case atom.SQLFilter, atom.CorrelationFilter:
-		return nil, fmt.Errorf("filter of type %T: %w", f, broker.ErrNotImplemented)
+	case atom.SQLFilter:
+		condition, err := filter.ParseSQL(f.Expression, values(f.Parameters))
+		return dialect.Filter{Of: condition}, err
+	case atom.CorrelationFilter:
+		return dialect.Filter{Of: correlation(f)}, nil
 	case atom.Opaque:
 		return unknown{f}, nil
 	}
@@ -87,11 +94,23 @@ func brokerFilter(f atom.Filter) (broker.Filter, error) {
 func brokerAction(a atom.Action) (broker.Action, error) {
 	switch a := a.(type) {
 	case atom.SQLAction:
-		return nil, fmt.Errorf("action of type %T: %w", a, broker.ErrNotImplemented)
+		statements, err := filter.ParseAction(a.Expression, values(a.Parameters))
+		return dialect.Action{Of: statements}, err
 	case atom.Opaque:
 		return unknown{a}, nil
 	}
 	return nil, nil
+}
+
+func correlation(f atom.CorrelationFilter) *filter.Correlation {
+	c := &filter.Correlation{
+		MessageID: f.MessageID, CorrelationID: f.CorrelationID, To: f.To, ReplyTo: f.ReplyTo, Label: f.Label,
+		SessionID: f.SessionID, ReplyToSessionID: f.ReplyToSessionID, ContentType: f.ContentType,
+	}
+	for _, p := range f.Properties {
+		c.Properties = append(c.Properties, filter.Property{Name: p.Name, Value: p.Value})
+	}
+	return c
 }
 
 func describeFilter(f broker.Filter) atom.Filter {
@@ -100,16 +119,53 @@ func describeFilter(f broker.Filter) atom.Filter {
 		return atom.FalseFilter{}
 	case unknown:
 		return f.Opaque
+	case dialect.Filter:
+		switch of := f.Of.(type) {
+		case *filter.SQL:
+			return atom.SQLFilter{SQL: atom.SQL{Expression: of.Expression(), Parameters: parameters(of.Parameters())}}
+		case *filter.Correlation:
+			return describeCorrelation(of)
+		}
 	}
 	return atom.TrueFilter{}
 }
 
+func describeCorrelation(c *filter.Correlation) atom.CorrelationFilter {
+	f := atom.CorrelationFilter{
+		MessageID: c.MessageID, CorrelationID: c.CorrelationID, To: c.To, ReplyTo: c.ReplyTo, Label: c.Label,
+		SessionID: c.SessionID, ReplyToSessionID: c.ReplyToSessionID, ContentType: c.ContentType,
+	}
+	for _, p := range c.Properties {
+		f.Properties = append(f.Properties, atom.Parameter{Name: p.Name, Value: p.Value})
+	}
+	return f
+}
+
 func describeAction(a broker.Action) atom.Action {
 	switch a := a.(type) {
+	case dialect.Action:
+		return atom.SQLAction{SQL: atom.SQL{Expression: a.Of.Expression(), Parameters: parameters(a.Of.Parameters())}}
 	case unknown:
 		return a.Opaque
 	}
 	return atom.EmptyAction{}
+}
+
+func values(parameters []atom.Parameter) map[string]any {
+	m := make(map[string]any, len(parameters))
+	for _, p := range parameters {
+		m[p.Name] = p.Value
+	}
+	return m
+}
+
+// parameters lists them by name, so that a description does not change from one request to the next.
+func parameters(m map[string]any) []atom.Parameter {
+	var list []atom.Parameter
+	for _, name := range slices.Sorted(maps.Keys(m)) {
+		list = append(list, atom.Parameter{Name: name, Value: m[name]})
+	}
+	return list
 }
 
 // unknown is a filter or an action that is kept for its administrator. Nobody can tell what it would do to a message,

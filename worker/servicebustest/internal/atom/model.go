@@ -193,7 +193,8 @@ type SQL struct {
 	Parameters []Parameter
 }
 
-// Parameter is a named value: string, bool, int32, int64, float64, time.Time or time.Duration.
+// Parameter is a named value: a string, a bool, a number of fixed width, a time.Time or a time.Duration. What else a
+// Store may have is told as its text.
 type Parameter struct {
 	Name  string
 	Value any

@@ -68,28 +68,48 @@ func parseValue(kind, text string) (any, error) {
 	switch kind {
 	case "boolean":
 		return parseBool(text)
-	case "int":
-		n, err := strconv.ParseInt(text, 10, 32)
-		return int32(n), numeric(err, kind)
-	case "long":
-		n, err := strconv.ParseInt(text, 10, 64)
-		return n, numeric(err, kind)
-	case "double":
-		f, err := strconv.ParseFloat(text, 64)
-		return f, numeric(err, kind)
 	case "dateTime":
 		return parseTime(text)
 	case "duration":
 		return parseDuration(text)
 	}
-	return nil, fmt.Errorf("type %q is not supported", kind)
+	number, known := numbers[kind]
+	if !known {
+		return nil, fmt.Errorf("type %q is not supported", kind)
+	}
+	v, err := number(text)
+	if err != nil {
+		return nil, fmt.Errorf("not a value of type %s", kind)
+	}
+	return v, nil
 }
 
-func numeric(err error, kind string) error {
-	if err != nil {
-		return fmt.Errorf("not a value of type %s", kind)
+// numbers reads the types of XML Schema that have a counterpart in AMQP, and so in Go.
+var numbers = map[string]func(string) (any, error){
+	"byte": signed[int8](8), "short": signed[int16](16), "int": signed[int32](32), "long": signed[int64](64),
+	"unsignedByte": unsigned[uint8](8), "unsignedShort": unsigned[uint16](16), "unsignedInt": unsigned[uint32](32),
+	"unsignedLong": unsigned[uint64](64), "float": float[float32](32), "double": float[float64](64),
+}
+
+func signed[T int8 | int16 | int32 | int64](bits int) func(string) (any, error) {
+	return func(text string) (any, error) {
+		n, err := strconv.ParseInt(text, 10, bits)
+		return T(n), err
 	}
-	return nil
+}
+
+func unsigned[T uint8 | uint16 | uint32 | uint64](bits int) func(string) (any, error) {
+	return func(text string) (any, error) {
+		n, err := strconv.ParseUint(text, 10, bits)
+		return T(n), err
+	}
+}
+
+func float[T float32 | float64](bits int) func(string) (any, error) {
+	return func(text string) (any, error) {
+		n, err := strconv.ParseFloat(text, bits)
+		return T(n), err
+	}
 }
 
 // formatValue is the inverse. Types that only AMQP has become the text of their value.
@@ -97,24 +117,40 @@ func formatValue(v any) (kind, text string) {
 	switch v := v.(type) {
 	case bool:
 		return "boolean", strconv.FormatBool(v)
-	case int32:
-		return "int", strconv.FormatInt(int64(v), 10)
-	case int64:
-		return "long", strconv.FormatInt(v, 10)
-	case float64:
-		return "double", formatDouble(v)
 	case time.Time:
 		return "dateTime", formatTime(v)
 	case time.Duration:
 		return "duration", formatDuration(v)
+	case float32:
+		return "float", formatFloat(float64(v), 32)
+	case float64:
+		return "double", formatFloat(v, 64)
+	case int8:
+		kind = "byte"
+	case int16:
+		kind = "short"
+	case int32:
+		kind = "int"
+	case int64:
+		kind = "long"
+	case uint8:
+		kind = "unsignedByte"
+	case uint16:
+		kind = "unsignedShort"
+	case uint32:
+		kind = "unsignedInt"
+	case uint64:
+		kind = "unsignedLong"
+	default:
+		kind = "string"
 	}
-	return "string", fmt.Sprint(v)
+	return kind, fmt.Sprint(v)
 }
 
-// formatDouble spells infinity as XML Schema does.
-func formatDouble(f float64) string {
+// formatFloat spells infinity as XML Schema does.
+func formatFloat(f float64, bits int) string {
 	if math.IsInf(f, 0) {
-		return strings.Replace(strconv.FormatFloat(f, 'g', -1, 64), "Inf", "INF", 1)
+		return strings.TrimPrefix(strings.ToUpper(strconv.FormatFloat(f, 'g', -1, bits)), "+")
 	}
-	return strconv.FormatFloat(f, 'g', -1, 64)
+	return strconv.FormatFloat(f, 'g', -1, bits)
 }
