@@ -27,7 +27,7 @@ type Gate interface {
 	// Admit is asked before each attempt, and may block to keep a rate until ctx is done. When ok is false the attempt is
 	// not made: refusal is the outcome that stands for the gate's cause, wait how long the gate stays closed at least.
 	Admit(ctx context.Context, endpoint string) (refusal Outcome, wait time.Duration, ok bool)
-	// Observe is told what each attempt came to; retryAfter is what Batch asked for, 0 if nothing.
+	// Observe is told what each admitted attempt came to; retryAfter is what Batch asked for, 0 if nothing.
 	Observe(endpoint string, o Outcome, retryAfter time.Duration)
 }
 
@@ -67,12 +67,12 @@ func (c *call) attempt(delivery context.Context) (verdict, error) {
 		}
 		return again(refusal), nil
 	}
+	observed := Panic // unless the attempt returns; the gate is told of every one that it admitted
+	defer func() { c.gate.Observe(c.request.Endpoint, observed, c.result.RetryAfter) }()
 	v, err := c.try(delivery)
-	observed := v.Outcome
-	if observed == WrongEndpoint && v.retry {
+	if observed = v.Outcome; observed == WrongEndpoint && v.retry {
 		observed = Network // one hiccup of the resolver must not pause the account
 	}
-	c.gate.Observe(c.request.Endpoint, observed, c.result.RetryAfter)
 	return v, err
 }
 

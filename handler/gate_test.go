@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"batchterminator/batchapi"
 )
 
 // admission is what a gate says to one attempt. Its last one repeats.
@@ -105,6 +107,31 @@ func TestAGateThatClosesKeepsTheLastAnswer(t *testing.T) {
 	}
 	if !errors.Is(r.Err, failure) || r.Code != "InternalError" || !strings.Contains(r.Detail, "InternalError") {
 		t.Errorf("error %v, code %s, detail %q", r.Err, r.Code, r.Detail)
+	}
+}
+
+// panicky is an account whose client fails in the worst way.
+type panicky struct{ account }
+
+func (*panicky) TerminateTask(context.Context, string, string, *batchapi.TerminateTaskOptions) (batchapi.TerminateTaskResponse, error) {
+	panic("the client fell over")
+}
+
+// Whoever admits an attempt counts it as under way until it hears of it.
+func TestTheGateIsToldOfAnAttemptThatPanics(t *testing.T) {
+	t.Parallel()
+	g := &gate{admit: []admission{{ok: true}}}
+	h := newHandler(t, &panicky{}, gated(g))
+	func() {
+		defer func() {
+			if recover() == nil {
+				t.Error("the panic was swallowed: confining it is the worker's part")
+			}
+		}()
+		h.Handle(t.Context(), message(""))
+	}()
+	if !slices.Equal(g.observed, []observation{{Panic, 0}}) {
+		t.Errorf("observed %v", g.observed)
 	}
 }
 

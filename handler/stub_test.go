@@ -124,7 +124,7 @@ func after(wait time.Duration, e *batchapi.Error) *batchapi.Error {
 }
 
 // newHandler returns a handler of the two allow-listed endpoints, both served by a.
-func newHandler(t *testing.T, a *account, adjust ...func(*Config)) *Handler {
+func newHandler(t *testing.T, a Account, adjust ...func(*Config)) *Handler {
 	t.Helper()
 	c := Config{Accounts: map[string]Account{contoso: a, fabrikam: a}, Default: contoso, Retry: DefaultRetry}
 	for _, f := range adjust {

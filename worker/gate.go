@@ -4,7 +4,7 @@ package worker
 // they close and open on different signs: a refused token, a wish to slow down, and silence.
 
 import (
-	"context"
+	"math"
 	"slices"
 	"sync"
 	"time"
@@ -64,6 +64,8 @@ type Gates struct {
 	mu      sync.Mutex
 	gates   map[string]*gate // the map is fixed; each gate's fields are under mu
 	closing chan struct{}    // closed and replaced, under mu, when intake ends
+	freed   chan struct{}    // closed and replaced, under mu, when a call ended while others wait for its place
+	waiting int              // for a place, under mu
 	changed func()           // called without mu after any change; set once before use
 }
 
@@ -76,6 +78,8 @@ type gate struct {
 	// probeEnds is when the probe under way is given up, zero without one.
 	probeEnds time.Time
 	limiter   *rate.Limiter
+	calls     int // admitted and not yet observed
+	climb     climb
 }
 
 // closure is one cause's part: open when until is zero, else closed until then and one probe away from open.
@@ -86,60 +90,32 @@ type closure struct {
 
 // NewGates returns open gates for the endpoints. perSecond caps the calls to each, 0 for no cap.
 func NewGates(endpoints []string, perSecond float64, m *metrics.Metrics, log *zap.Logger) *Gates {
-	g := &Gates{log: log, metrics: m, endpoints: slices.Clone(endpoints), gates: map[string]*gate{}, closing: make(chan struct{}), changed: func() {}}
+	g := &Gates{log: log, metrics: m, endpoints: slices.Clone(endpoints), gates: map[string]*gate{}, closing: make(chan struct{}), freed: make(chan struct{}), changed: func() {}}
 	for _, endpoint := range endpoints {
 		limit := rate.Inf
 		if perSecond > 0 {
 			limit = rate.Limit(perSecond)
 		}
-		g.gates[endpoint] = &gate{limiter: rate.NewLimiter(limit, 1)}
+		g.gates[endpoint] = &gate{limiter: rate.NewLimiter(limit, 1), climb: climb{most: unbounded}}
 	}
 	return g
 }
 
+// unbounded is the concurrency of gates that nobody has bounded.
+const unbounded = math.MaxInt32
+
+// bound sets the most calls to each account under way at once, and who is told of changes. It is called once, before use.
+func (g *Gates) bound(concurrency int, changed func()) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.changed = changed
+	for _, endpoint := range g.endpoints {
+		g.gates[endpoint].climb.most = concurrency
+		g.metrics.ConcurrencyLimit(endpoint, concurrency)
+	}
+}
+
 var _ handler.Gate = (*Gates)(nil)
-
-// Admit implements [handler.Gate]. A closed gate whose pause is over admits one caller at a time: the probe.
-func (g *Gates) Admit(ctx context.Context, endpoint string) (handler.Outcome, time.Duration, bool) {
-	if c, wait, ok := g.pass(endpoint); !ok {
-		return refusals[c], wait, false
-	}
-	if g.gates[endpoint].limiter.Wait(ctx) != nil {
-		g.Observe(endpoint, handler.Draining, 0) // nothing will come of this attempt, which may be the probe
-		return handler.Draining, 0, false        // the delivery's context ended; its cause decides
-	}
-	if c, wait, paused := g.paused(endpoint); paused {
-		return refusals[c], wait, false // it closed during the wait
-	}
-	return 0, 0, true
-}
-
-func (g *Gates) pass(endpoint string) (cause, time.Duration, bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	gt, now := g.gates[endpoint], time.Now()
-	c, until, shut := gt.shut()
-	switch {
-	case !shut:
-		return 0, 0, true
-	case now.Before(until):
-		return c, until.Sub(now), false
-	case now.Before(gt.probeEnds):
-		return c, min(gt.probeEnds.Sub(now), probeAnswers), false
-	}
-	gt.probeEnds = now.Add(probeLimit)
-	g.metrics.Gate(endpoint, c.String(), gateProbing)
-	return 0, 0, true
-}
-
-// paused tells whether the gate is closed and not yet due for a probe.
-func (g *Gates) paused(endpoint string) (cause, time.Duration, bool) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	c, until, shut := g.gates[endpoint].shut()
-	wait := time.Until(until)
-	return c, wait, shut && wait > 0
-}
 
 // shut returns the cause that keeps the gate closed longest.
 func (gt *gate) shut() (which cause, until time.Time, shut bool) {
@@ -159,6 +135,7 @@ func (g *Gates) Observe(endpoint string, o handler.Outcome, retryAfter time.Dura
 	g.mu.Lock()
 	gt := g.gates[endpoint]
 	gt.probeEnds = time.Time{}
+	g.free(gt)
 	switch o {
 	case handler.AuthFailed, handler.AccountDisabled, handler.WrongEndpoint, handler.WorkerMisconfigured:
 		g.close(endpoint, gt, causeAuth, o, retryAfter)
@@ -202,6 +179,10 @@ func (g *Gates) close(endpoint string, gt *gate, c cause, o handler.Outcome, ret
 	}
 	first := s.until.IsZero()
 	s.until = now.Add(max(s.pause, retryAfter))
+	if o == handler.Throttled {
+		gt.climb.halve(now)
+		g.metrics.ConcurrencyLimit(endpoint, gt.climb.at(now))
+	}
 	g.metrics.Gate(endpoint, c.String(), gateClosed)
 	if first {
 		close(g.closing)
@@ -219,6 +200,9 @@ func (g *Gates) open(endpoint string, gt *gate, o handler.Outcome) {
 	for c := range gt.closed {
 		if s := &gt.closed[c]; !s.until.IsZero() && !now.Before(s.until) {
 			*s = closure{}
+			if cause(c) == causeThrottle {
+				gt.climb.start(now)
+			}
 			g.metrics.Gate(endpoint, cause(c).String(), gateOpen)
 			g.log.Info("gate open again", zap.String("endpoint", endpoint), zap.Stringer("cause", cause(c)), zap.Stringer("outcome", o))
 		}
@@ -236,35 +220,6 @@ func (g *Gates) Down(endpoint string) bool {
 	}
 	_, _, shut := gt.shut()
 	return shut || !gt.answered
-}
-
-// intake says how many messages may be held at once: everything while any account is open, one probe while all are
-// closed and one's pause is over, else none until the returned wait has passed.
-func (g *Gates) intake() (limit int, wait time.Duration) {
-	const everything = int(^uint(0) >> 1)
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	now := time.Now()
-	var next time.Time
-	for _, endpoint := range g.endpoints {
-		_, until, shut := g.gates[endpoint].shut()
-		switch {
-		case !shut:
-			return everything, 0
-		case !now.Before(until):
-			return 1, 0
-		case next.IsZero() || until.Before(next):
-			next = until
-		}
-	}
-	return 0, next.Sub(now)
-}
-
-// whenClosing returns a channel that is closed when the next gate closes.
-func (g *Gates) whenClosing() <-chan struct{} {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	return g.closing
 }
 
 // Closed lists the closed gates as "endpoint: cause", for readiness.

@@ -132,12 +132,9 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 		settling: make(chan struct{}, config.Concurrency+config.Concurrency/4+1),
 	}
 	w.pump = newPump(config.Concurrency, config.MaxHeldBytes, w.ready.size, config.Gates)
-	config.Gates.changed = w.pump.wake
+	config.Gates.bound(config.Concurrency, w.pump.wake)
 	w.work, w.interrupt = context.WithCancelCause(context.Background())
 	w.settles, w.giveUp = context.WithCancel(context.Background())
-	for _, endpoint := range config.Gates.endpoints {
-		w.metrics.ConcurrencyLimit(endpoint, config.Concurrency)
-	}
 	return w
 }
 
