@@ -40,6 +40,7 @@ const (
 	EventDeadLettered  = broker.DeadLettered
 	EventLockExpired   = broker.LockExpired
 	EventTTLExpired    = broker.TTLExpired
+	EventDeleted       = broker.Deleted
 	EventSettleRefused = broker.SettleRefused
 )
 

@@ -23,6 +23,7 @@ const (
 	DeadLettered             // moved to the dead-letter sub-queue
 	LockExpired              // unlocked by time, counted
 	TTLExpired               // its time to live ended
+	Deleted                  // ended by a receiver that never had it
 	Forwarded                // sent on to another entity, which Reason names; or kept by a failure to, as DeadLettered
 	Published                // a topic: handed to the subscriptions that want it
 	Duplicate                // a message with the same id was dropped
@@ -33,7 +34,7 @@ var eventNames = [...]string{
 	Enqueued: "enqueued", ScheduledEvent: "scheduled", Activated: "activated", Cancelled: "cancelled",
 	Delivered: "delivered", Renewed: "renewed", Completed: "completed", Abandoned: "abandoned",
 	DeferredEvent: "deferred", Released: "released", DeadLettered: "dead-lettered", LockExpired: "lock expired",
-	TTLExpired: "time to live expired", Forwarded: "forwarded", Published: "published", Duplicate: "duplicate",
+	TTLExpired: "time to live expired", Deleted: "deleted", Forwarded: "forwarded", Published: "published", Duplicate: "duplicate",
 	SettleRefused: "settle refused",
 }
 

@@ -50,6 +50,7 @@ var operations = map[string]operation{
 	"com.microsoft:enumerate-rules":            enumerateRules,
 	"com.microsoft:add-rule":                   addRule,
 	"com.microsoft:remove-rule":                removeRule,
+	"com.microsoft:batch-delete-messages":      batchDelete,
 }
 
 // Respond implements transport.Node.

@@ -105,9 +105,7 @@ func lock(t *testing.T, q *broker.Queue) broker.Stored {
 func TestOperationsThatAreNotEmulatedSaySo(t *testing.T) {
 	t.Parallel()
 	q := newQueue(t, broker.Config{})
-	for _, operation := range []string{
-		"com.microsoft:batch-delete-messages", "", "READ",
-	} {
+	for _, operation := range []string{"com.microsoft:update-rule", "", "READ"} {
 		status, condition, _ := request(t, q, operation, codec.Map{})
 		want(t, status, condition, 501, "amqp:not-implemented")
 	}
