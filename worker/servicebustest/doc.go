@@ -26,13 +26,15 @@
 // byte; $cbs with shared access signatures (verified on request) and JWT (never verified); $management; the
 // administration API over HTTP for queues, topics, subscriptions and rules (AdminHandler), in both tiers.
 //
+// Topics with subscriptions and their rules: SQL and correlation filters and SQL actions, added over $management or
+// HTTP; forwarding; deletion of messages in batches.
+//
 // # Gap list
 //
 // Refused loudly, each with a test:
 //
 //   - duplicate detection and sessions: Start fails for a queue that requires them, session operations answer 501
-//   - topics, subscriptions, rules and forwarding: the address is not found, rule operations answer 501
-//   - batch-delete-messages and other $management operations: 501 with amqp:not-implemented
+//   - $management operations other than these: 501 with amqp:not-implemented
 //   - the transfer dead-letter queue: attach is refused with amqp:not-implemented
 //   - transactions and dynamic nodes: attach is refused with amqp:not-implemented
 //
