@@ -44,6 +44,9 @@ type SubscriptionConfig struct {
 	RequiresSession        bool          // messages belong to sessions, and only a session's receiver gets them
 	IgnoreFilterErrors     bool          // default: a message that a rule fails on is dead-lettered
 
+	// Rules decide which messages get in; each is enough. Default: one that lets all in.
+	Rules []RuleConfig
+
 	// Messages are forwarded to a queue or topic, which an option before this one added.
 	ForwardTo             string
 	ForwardDeadLetteredTo string
@@ -75,16 +78,19 @@ func WithTopic(name string, cfg TopicConfig) Option {
 	})
 }
 
-// WithSubscription adds a subscription to a topic that an option before this one added. Its only rule lets every
-// message in.
+// WithSubscription adds a subscription to a topic that an option before this one added.
 func WithSubscription(topic, name string, cfg SubscriptionConfig) Option {
 	return withEntity(func(n *broker.Namespace) error {
-		_, err := n.CreateSubscription(topic, name, broker.Config{
+		rules, err := brokerRules(cfg.Rules)
+		if err != nil {
+			return fmt.Errorf("subscription %s: %w", name, err)
+		}
+		_, err = n.CreateSubscription(topic, name, broker.Config{
 			LockDuration: cfg.LockDuration, MaxDeliveryCount: cfg.MaxDeliveryCount, DefaultTTL: cfg.DefaultTTL,
 			DeadLetterOnExpiration: cfg.DeadLetterOnExpiration, RequiresSession: cfg.RequiresSession,
 			IgnoreFilterErrors: cfg.IgnoreFilterErrors,
 			ForwardTo:          cfg.ForwardTo, ForwardDeadLetteredTo: cfg.ForwardDeadLetteredTo,
-		})
+		}, rules...)
 		return err
 	})
 }
