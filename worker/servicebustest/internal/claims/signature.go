@@ -57,10 +57,20 @@ func sign(key, resource, expiry string) string {
 	return base64.StdEncoding.EncodeToString(h.Sum(nil))
 }
 
-// covers says whether the signature's resource is the audience or a parent of it.
+// covers says whether the signature's resource is the audience or a parent of it. A resource may also be a host
+// alone, without a scheme.
 func (s signature) covers(audience string) bool {
 	resource, err := url.QueryUnescape(s.resource)
-	return err == nil && within(Entity(audience), Entity(resource))
+	if err != nil {
+		return false
+	}
+	if _, rest, isURL := strings.Cut(audience, "://"); isURL {
+		host, _, _ := strings.Cut(rest, "/")
+		if strings.EqualFold(strings.TrimSuffix(resource, "/"), host) {
+			return true
+		}
+	}
+	return within(Entity(audience), Entity(resource))
 }
 
 const management = "/$management"
