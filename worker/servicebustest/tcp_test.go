@@ -127,39 +127,3 @@ func completeAll(ctx context.Context, t *testing.T, receiver *azservicebus.Recei
 		}
 	}
 }
-
-// BenchmarkReceiveComplete is the floor under every measurement of the worker: one receiver, 250 messages at a time,
-// each completed, over loopback.
-func BenchmarkReceiveComplete(b *testing.B) {
-	const batch = 250
-	r := overTCP(b, servicebustest.QueueConfig{LockDuration: 5 * time.Minute}, servicebustest.WithoutHistory())
-	receiver := r.receiver(b)
-	body := make([]byte, 1024)
-	messages := make([]servicebustest.Message, b.N)
-	for i := range messages {
-		messages[i].Body = body
-	}
-	if _, err := r.queue.Send(messages...); err != nil {
-		b.Fatal(err)
-	}
-	b.ReportAllocs()
-	b.ResetTimer()
-	for left := b.N; left > 0; {
-		got, err := receiver.ReceiveMessages(context.Background(), min(batch, left), nil)
-		if err != nil {
-			b.Fatal(err)
-		}
-		var group sync.WaitGroup
-		for _, m := range got {
-			group.Go(func() {
-				if err := receiver.CompleteMessage(context.Background(), m, nil); err != nil {
-					b.Error(err)
-				}
-			})
-		}
-		group.Wait()
-		left -= len(got)
-	}
-	b.StopTimer()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "msg/s")
-}

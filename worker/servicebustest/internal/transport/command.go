@@ -84,7 +84,11 @@ func (c *Conn) MuteLinks(match func(Link) bool, on bool) {
 // usual, fail the usual way to report an error. Without an interceptor callers take
 // a shorter way that builds no closures.
 func (c *Conn) intercept(l *link, ev Event, proceed func(), fail func(*Error)) {
-	a := c.cfg.Interceptor(ev)
+	c.carryOut(c.cfg.Interceptor(ev), l, proceed, fail)
+}
+
+// carryOut does what an action says, after its delay.
+func (c *Conn) carryOut(a Action, l *link, proceed func(), fail func(*Error)) {
 	c.later(a.Delay, l, func() { c.act(l, a, proceed, fail) })
 }
 

@@ -82,11 +82,7 @@ func (s *session) settleOne(id uint32, d *frames.Disposition, echo *echoes) {
 	if !ok {
 		return // settled without an outcome: forgotten here, and the lock runs out
 	}
-	if s.c.cfg.Interceptor == nil {
-		echo.add(id, id, u.settle(outcome, d.State))
-		return
-	}
-	u.intercepted(id, outcome, d)
+	u.decide(settling{id: id, settled: d.Settled, state: d.State, outcome: outcome}, echo)
 }
 
 // refusedState says whether the state is one that Service Bus knows and we do not.
@@ -103,23 +99,54 @@ func (u unsettled) settle(o Outcome, state frames.State) frames.State {
 	return echoState(state)
 }
 
-// intercepted is settle with the interceptor asked before and after.
-func (u unsettled) intercepted(id uint32, o Outcome, d *frames.Disposition) {
-	c, settled, state := u.l.s.c, d.Settled, d.State
-	ev := Event{Op: OpDispositionIn, Link: u.l.info, Token: u.token, Settlement: o.Settlement}
-	reply := func(with frames.State) {
-		one := echoes{s: u.l.s, settled: settled}
-		one.add(id, id, with)
-		one.flush()
+// settling is what becomes of one delivery.
+type settling struct {
+	id      uint32
+	settled bool // the client waits for no answer
+	state   frames.State
+	outcome Outcome
+}
+
+// decide applies the outcome, unless the interceptor wants something else first.
+func (u unsettled) decide(w settling, echo *echoes) {
+	a := u.ask(OpDispositionIn, w)
+	if a.passes() {
+		u.apply(w, echo)
+		return
 	}
-	fail := func(e *Error) { reply(frames.Rejected{Error: e.wire()}) }
-	apply := func() {
-		answer := u.settle(o, state)
-		ev := ev
-		ev.Op = OpDispositionOut
-		c.intercept(u.l, ev, func() { reply(answer) }, fail)
+	u.l.s.c.carryOut(a, u.l, func() {
+		late := echoes{s: u.l.s, settled: w.settled}
+		u.apply(w, &late)
+		late.flush()
+	}, func(e *Error) { u.reply(w, frames.Rejected{Error: e.wire()}) })
+}
+
+// apply settles and answers, unless the interceptor wants another answer.
+func (u unsettled) apply(w settling, echo *echoes) {
+	answer := u.settle(w.outcome, w.state)
+	a := u.ask(OpDispositionOut, w)
+	if a.passes() {
+		echo.add(w.id, w.id, answer)
+		return
 	}
-	c.intercept(u.l, ev, apply, fail)
+	u.l.s.c.carryOut(a, u.l, func() { u.reply(w, answer) }, func(e *Error) {
+		u.reply(w, frames.Rejected{Error: e.wire()})
+	})
+}
+
+func (u unsettled) ask(op Op, w settling) Action {
+	c := u.l.s.c
+	if c.cfg.Interceptor == nil {
+		return Action{}
+	}
+	return c.cfg.Interceptor(Event{Op: op, Link: u.l.info, Token: u.token, Settlement: w.outcome.Settlement})
+}
+
+// reply answers for this delivery alone.
+func (u unsettled) reply(w settling, with frames.State) {
+	one := echoes{s: u.l.s, settled: w.settled}
+	one.add(w.id, w.id, with)
+	one.flush()
 }
 
 // Answers that many deliveries share, so that a range of them takes one frame.
