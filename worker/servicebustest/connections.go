@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"batchterminator/worker/servicebustest/internal/broker"
+	"batchterminator/worker/servicebustest/internal/claims"
 	"batchterminator/worker/servicebustest/internal/codec"
 	"batchterminator/worker/servicebustest/internal/dialect"
 	"batchterminator/worker/servicebustest/internal/transport"
@@ -67,6 +68,17 @@ func (s *Server) SkewClock(d time.Duration) {
 	defer s.faults.mu.Unlock()
 	s.faults.skew.Store(int64(d))
 	s.faults.arm()
+}
+
+// ExpireTokens has every token that a client has shown run out now: links are detached with amqp:unauthorized-access,
+// and come back after a new put-token. Without WithClaims nobody asks for one.
+func (s *Server) ExpireTokens() {
+	why := &transport.Error{Condition: dialect.Unauthorized, Description: string(claims.Expired(time.Now()))}
+	match := func(l transport.Link) bool { return !strings.EqualFold(l.Address, cbsAddress) }
+	s.eachConnection(func(c *transport.Conn) {
+		s.claims.Forget(c.ID())
+		c.Detach(match, why)
+	})
 }
 
 // MuteConnections makes every live connection half-open while on: nothing is answered, heartbeats included, and

@@ -122,3 +122,41 @@ func (s *Server) view(kind broker.Kind, path string) *Queue {
 	}
 	return &Queue{main: q}
 }
+
+// Status is what an entity may be used for.
+type Status = broker.Status
+
+// The states of an entity.
+const (
+	StatusActive          = broker.StatusActive
+	StatusDisabled        = broker.StatusDisabled
+	StatusSendDisabled    = broker.StatusSendDisabled
+	StatusReceiveDisabled = broker.StatusReceiveDisabled
+)
+
+// SetStatus disables an entity or enables it again, as its administrator would: links that are now forbidden are
+// detached with com.microsoft:entity-disabled and refused, the others with amqp:link:detach-forced.
+func (s *Server) SetStatus(entity string, status Status) error {
+	q, err := s.broker.Resolve(entity)
+	if err != nil {
+		return fmt.Errorf("servicebustest: set status: %w", err)
+	}
+	cfg := q.Config()
+	cfg.Status = status
+	if _, err := s.broker.Update(q.Kind(), entity, cfg); err != nil {
+		return fmt.Errorf("servicebustest: %w", err)
+	}
+	return nil
+}
+
+// Delete removes an entity with its messages. Its links are detached with amqp:not-found.
+func (s *Server) Delete(entity string) error {
+	q, err := s.broker.Resolve(entity)
+	if err == nil {
+		err = s.broker.Delete(q.Kind(), entity)
+	}
+	if err != nil {
+		return fmt.Errorf("servicebustest: delete: %w", err)
+	}
+	return nil
+}

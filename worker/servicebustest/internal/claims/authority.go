@@ -36,7 +36,7 @@ func (a *Authority) SharedAccess(token, audience string) (Claim, error) {
 		return Claim{}, Refusal("MalformedToken: expiry is not a number")
 	}
 	if !expires.After(time.Now()) {
-		return Claim{}, expired(expires)
+		return Claim{}, Expired(expires)
 	}
 	if len(a.rules) == 0 {
 		return Claim{All, expires}, nil
@@ -58,7 +58,7 @@ func (a *Authority) JWT(token string, expires time.Time) (Claim, error) {
 		return Claim{}, Refusal("InvalidToken: the token is empty")
 	}
 	if !expires.IsZero() && !expires.After(time.Now()) {
-		return Claim{}, expired(expires)
+		return Claim{}, Expired(expires)
 	}
 	return Claim{All, expires}, nil
 }
@@ -75,6 +75,7 @@ func (a *Authority) Authorization(header, url string) (Claim, error) {
 	return a.JWT(strings.TrimPrefix(header, "Bearer "), time.Time{})
 }
 
-func expired(at time.Time) Refusal {
+// Expired is what the holder of a token that ran out is told.
+func Expired(at time.Time) Refusal {
 	return Refusal("ExpiredToken: The token is expired. Expiration time: " + at.UTC().Format(time.RFC3339))
 }

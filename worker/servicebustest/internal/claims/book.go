@@ -59,7 +59,7 @@ func (b *Book) end(conn uint64, entity string, g *grant) {
 	}
 	b.mu.Unlock()
 	if current {
-		b.expired(conn, expired(g.Expires))
+		b.expired(conn, Expired(g.Expires))
 	}
 }
 
