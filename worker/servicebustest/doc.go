@@ -29,6 +29,57 @@
 // Topics with subscriptions and their rules: SQL and correlation filters and SQL actions, added over $management or
 // HTTP; forwarding; deletion of messages in batches.
 //
+// # Faults
+//
+// What a broker is known to do to its clients, how to ask for it, and what azservicebus 1.11 makes of it; the tests
+// named after the numbers show it. OnNext takes an Op and a Fault and strikes once unless Keep or Times say otherwise;
+// OnEntity, OnMessage and When narrow it, After delays it. The other functions act on what there is now. F17 (the API
+// behind a worker) and F18 (the death of its process) are not a broker's.
+//
+//	F1  mute link            MuteLinks, or OnNext(Attach|Flow|Deliver, MuteLink())
+//	    Receives wait in vain, settlements work, no error ever: only a new receiver helps.
+//	F2  forced detach        DetachLinks, or OnNext(op, DetachLink(condition, text))
+//	    The next receive attaches anew; locks outlive the link. In a bubble never with com.microsoft:server-busy: the
+//	    SDK retries at once and for ever, and virtual time stands still.
+//	F3  idle detach          by itself, as Service Bus does: WithIdleLimits
+//	    A receive that waits returns no message and no error; Close of a detached link returns an error.
+//	F4  token refused        OnNext(CBS, Fail("amqp:unauthorized-access", text)), OnNext(CBS, Swallow())
+//	    CodeUnauthorizedAccess, at once and for each call; with Swallow each call hangs until its context ends.
+//	F5  renewal goes wrong   OnNext(RenewLock, Delay(d) | Swallow() | Fail(condition, text), OnMessage(id))
+//	    Late or never; 410 is CodeLockLost, 401 CodeUnauthorizedAccess, 404 CodeNotFound.
+//	F6  settlement unheard   OnNext(Settle, Swallow()) not applied, OnNext(SettleEcho, Swallow()) applied
+//	    The call hangs until its context ends, and does not know which of the two it was.
+//	F7  lock ends early      OnNext(Deliver|Settle|RenewLock, ExpireLock(d))
+//	    The message comes again with its count raised; the first holder's renewals succeed until then.
+//	F8  throttled            OnNext(op, ServerBusy())
+//	    Sends and renewals are retried after a pause. A throttled settlement is retried too, and then reported as
+//	    done although it is not: the SDK takes its own first attempt for a success.
+//	F9  delivery at close    OnNext(Detach, Delay(d)), and a message meanwhile
+//	    Nobody gets it; it stays locked, and has burned one delivery when it comes again.
+//	F10 duplicate            OnNext(Deliver, Duplicate()) one lock, OnNext(Send, Duplicate()) two messages
+//	    One lock: the second settlement is CodeLockLost. Two messages have one id and two sequence numbers.
+//	F11 disabled, deleted    SetStatus, Delete
+//	    An error with com.microsoft:entity-disabled for each call until it is enabled. Deleted: one amqp:not-found
+//	    without a code, from then on CodeNotFound.
+//	F12 cut, reset, dark     DropConnections, ResetConnections (RST on TCP), MuteConnections, and as faults
+//	    Cut: the next call connects anew. Dark: calls hang, and after the client's idle timeout as if it were cut.
+//	F13 slow                 OnNext(Deliver, SlowTransfer(parts, pause)), OnNext(Connect, Trickle(size, pause))
+//	    Nothing but time; a delivery that outlasts the wait of a receive call goes to the next.
+//	F14 odd messages         OnNext(Deliver|Send|Reply, Alter(edits…) | Rewrite(f))
+//	    Nil pointers where annotations are missing, a nil Body for anything but one data section. What is no message
+//	    ends the link, and the message comes again.
+//	F15 clock skew           SkewClock
+//	    EnqueuedTime, LockedUntil and renewed expiries are off; what happens when is not.
+//	F16 oversized text       by itself: dead-letter reason or description beyond 4096 characters
+//	    By token an error; over the link reported as done, like F8, while the message stays locked.
+//	F19 token expired        ExpireTokens, or time itself under WithClaims
+//	    CodeUnauthorizedAccess once for each link, then a new token is put; see F4 for when it is refused.
+//	F20 dead $management     OnNext(Management|Reply, Swallow(), Keep()), OnNext(AttachNode, MuteLink(), Times(2)),
+//	                         DetachLinks(entity+"/$management", …)
+//	    Renewals hang or fail while messages arrive and settle.
+//
+// A command-line server takes the same faults as JSON: see WithControl.
+//
 // # Gap list
 //
 // Refused loudly, each with a test:
@@ -40,7 +91,7 @@
 //
 // Not there at all: TLS and WebSocket (a dialer of the test's own brings any net.Conn),
 // entity quotas and throttling (use OnNext), claims per right (any accepted token may send and listen), partitioning,
-// auto-delete, the closing of idle links after ten minutes (use DetachLinks).
+// auto-delete.
 //
 // # Design
 //

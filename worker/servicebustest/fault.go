@@ -91,10 +91,18 @@ func (i *Injection) Fired() int {
 	return i.fired
 }
 
+// state says how often the fault has struck, and how often it will: 0 when it is over, negative without end.
+func (i *Injection) state() (fired, left int) {
+	i.owner.mu.Lock()
+	defer i.owner.mu.Unlock()
+	return i.fired, i.left
+}
+
 // Remove takes the fault back.
 func (i *Injection) Remove() {
 	i.owner.mu.Lock()
 	defer i.owner.mu.Unlock()
+	i.left = 0
 	i.owner.drop(i)
 }
 

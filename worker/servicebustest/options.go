@@ -22,6 +22,7 @@ type settings struct {
 	idleTimeout time.Duration
 	idle        transport.IdleLimits
 	trace       *Trace
+	control     bool // answer under /sandbox/
 }
 
 // WithLogger has the server say why each connection ended. Without it the server is silent.

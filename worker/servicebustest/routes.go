@@ -3,6 +3,7 @@ package servicebustest
 import (
 	"io"
 	"net/http"
+	"strings"
 
 	"batchterminator/worker/servicebustest/internal/atom"
 )
@@ -18,13 +19,15 @@ func (s *Server) AdminHandler() http.Handler {
 
 // routes is what the server answers over HTTP. Names of entities may contain slashes and "$", so that the one path that
 // is not an entity is taken out first.
-func (s *Server) routes() http.Handler {
-	administration := s.AdminHandler()
+func (s *Server) routes(controlled bool) http.Handler {
+	administration, control := s.AdminHandler(), newControl(s)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		switch {
 		case r.URL.Path == "/health" && (r.Method == http.MethodGet || r.Method == http.MethodHead):
 			w.Header().Set("Content-Type", "application/json")
 			_, _ = io.WriteString(w, `{"status":"healthy","message":"Service is healthy."}`) // the client may be gone
+		case controlled && strings.HasPrefix(r.URL.Path, "/sandbox/"):
+			control.ServeHTTP(w, r)
 		default:
 			administration.ServeHTTP(w, r)
 		}

@@ -80,7 +80,7 @@ func Start(opts ...Option) (*Server, error) {
 	s.wire = transport.Config{
 		Namespace: s.admit(set), Interceptor: s.faults.intercept, IdleTimeout: set.idleTimeout, Idle: set.idle,
 	}
-	s.web = front.NewWeb(s.routes(), s.logger)
+	s.web = front.NewWeb(s.routes(set.control), s.logger)
 	if set.trace != nil {
 		s.wire.Tracer = set.trace.record
 	}

@@ -67,6 +67,11 @@
 // one operation waits and the connection goes on; a link whose attach is delayed
 // exists already and collects credit.
 //
+// Credit follows the deliveries that are written (part 2 §2.6.7): one that is swallowed
+// leaves its credit to the next message, or a client that still counts it would never
+// grant more. A mute link takes credit, keeps what it acquired and writes nothing.
+// Ends of idle links and connections are no faults but rules of Service Bus (idle.go).
+//
 // # Not emulated, refused with amqp:not-implemented
 //
 //   - transactions: attaching to a coordinator, transactional delivery states
