@@ -120,7 +120,7 @@ func validateRule(r Rule) error {
 	if r.Filter == nil {
 		return invalid("rule %s has no filter", r.Name)
 	}
-	if r.Name == DefaultRule {
+	if strings.EqualFold(r.Name, DefaultRule) {
 		return nil
 	}
 	return validateShortName(r.Name)
