@@ -22,9 +22,10 @@
 //
 // Queues with dead-letter sub-queues: peek-lock and receive-and-delete, complete, abandon, defer, dead-letter and
 // release; lock expiry, renewal and settlement by token from any connection; delivery limit; time to live; schedule
-// and cancel; deferred messages; peek; single messages and batches; message annotations and every body kind byte for
-// byte; $cbs with shared access signatures (verified on request) and JWT (never verified); $management; the
-// administration API over HTTP for queues, topics, subscriptions and rules (AdminHandler), in both tiers.
+// and cancel; deferred messages; peek; sessions, accepted by id or the next one, with their state and their listing;
+// single messages and batches; message annotations and every body kind byte for byte; $cbs with shared access
+// signatures (verified on request) and JWT (never verified); $management; the administration API over HTTP for queues,
+// topics, subscriptions and rules (AdminHandler), in both tiers.
 //
 // Topics with subscriptions and their rules: SQL and correlation filters and SQL actions, added over $management or
 // HTTP; forwarding; deletion of messages in batches.
@@ -84,7 +85,6 @@
 //
 // Refused loudly, each with a test:
 //
-//   - duplicate detection and sessions: Start fails for a queue that requires them, session operations answer 501
 //   - $management operations other than these: 501 with amqp:not-implemented
 //   - the transfer dead-letter queue: attach is refused with amqp:not-implemented
 //   - transactions and dynamic nodes: attach is refused with amqp:not-implemented

@@ -16,15 +16,19 @@
 // what lets a test say that a message is in exactly one place.
 //
 // Time. A message waits for at most one thing: active for its time to live, locked for the end of its lock, scheduled
-// for its turn. So one heap orders all of them and one timer watches its top. Every operation first lets happen what
+// for its turn; a session lock waits for its end, or for a session. So one heap orders all of them and one timer watches its top. Every operation first lets happen what
 // is due, at the time it was due, and only then does its own work; the timer merely makes sure that somebody looks.
 // A settlement that arrives at the very instant of expiry is therefore refused whichever goroutine runs first.
 //
 // Order. Active messages are handed out by sequence number, never by map order; a message that comes back takes its
 // old place. Cost: O(log n) for everything that touches one message, O(messages) memory.
 //
+// Sessions. A store that requires them gives nothing to a receiver of its own: whoever wants messages holds a
+// SessionLock, which one owner has at a time and which is one lock for all messages taken under it. It runs out like
+// any other lock, in the same heap, and then they all count a delivery; released, they count none. Who waits for the
+// next session is served first come first served, the sessions by their oldest active message. Dead-letter sub-queues
+// know no sessions.
+//
 // Rejected: a goroutine per queue (nothing to wait for when the entity is idle, and one more thing to stop), a lock
 // per message (moves would need two), a clock interface (testing/synctest makes plain time virtual).
-//
-// Duplicate detection and sessions are refused by CreateQueue rather than ignored.
 package broker

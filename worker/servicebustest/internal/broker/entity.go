@@ -144,10 +144,21 @@ func (e *entity) close() {
 	e.closed = true
 	e.disarm()
 	if e.main.sessions != nil {
-		e.main.sessions.end(ErrClosed)
+		e.main.sessions.end(e.over())
 	}
 	e.leave()
 	e.ticks.Wait()
+}
+
+// over says why nothing can be had of e any more; nil while something can.
+func (e *entity) over() error {
+	switch {
+	case e.gone:
+		return ErrEntityNotFound
+	case e.closed:
+		return ErrClosed
+	}
+	return nil
 }
 
 // abandon closes an entity that is no longer in its namespace.

@@ -20,15 +20,18 @@ const (
 func (q *Queue) Acquire(dst []Stored, limit int, mode Mode) []Stored {
 	now := q.entity.enter()
 	defer q.entity.leave()
-	q.entity.accessedAt = now
-	if q.sessions != nil || q.entity.gone || !q.entity.cfg.Status.receives() {
-		return dst // a link that should not be there, or is being detached
+	if q.sessions != nil {
+		return dst
 	}
 	return q.acquire(dst, &q.active, limit, mode, now)
 }
 
 // acquire takes from the front of from: all active messages, or those of a session.
 func (q *Queue) acquire(dst []Stored, from *order, limit int, mode Mode, now time.Time) []Stored {
+	q.entity.accessedAt = now
+	if q.entity.gone || !q.entity.cfg.Status.receives() {
+		return dst // a link that should not be there, or is being detached
+	}
 	for ; limit > 0; limit-- {
 		m := from.first()
 		if m == nil {

@@ -64,11 +64,9 @@ func (q *Queue) Enqueue(messages ...Message) ([]int64, error) {
 // admissible says why q does not take m.
 func (q *Queue) admissible(m *Message) error {
 	e := q.entity
-	switch {
-	case e.gone:
-		return ErrEntityNotFound
-	case e.closed:
-		return ErrClosed
+	switch over := e.over(); {
+	case over != nil:
+		return over
 	case q.dead == nil:
 		return ErrNotAllowed
 	case m.Size > e.cfg.MaxMessageSize:

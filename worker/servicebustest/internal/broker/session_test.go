@@ -3,9 +3,12 @@ package broker
 import (
 	"errors"
 	"slices"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/google/go-cmp/cmp"
 )
 
 var alice, bob = Owner{1, "alice"}, Owner{2, "bob"}
@@ -52,15 +55,21 @@ func wantErr(t *testing.T, err, want error) {
 
 // next is somebody who waits for the next session.
 type next struct {
-	lock    *SessionLock // what AcceptNextSession returned
-	answers []error
+	lock *SessionLock // what AcceptNextSession returned
+
+	mu      sync.Mutex
+	answers []error // any goroutine, under mu
 }
 
 func acceptNext(t *testing.T, q *Queue, wait time.Duration, owner Owner) *next {
 	t.Helper()
 	n := &next{}
 	var err error
-	n.lock, err = q.AcceptNextSession(wait, owner, func(_ *SessionLock, err error) { n.answers = append(n.answers, err) })
+	n.lock, err = q.AcceptNextSession(wait, owner, func(_ *SessionLock, err error) {
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.answers = append(n.answers, err)
+	})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,6 +80,8 @@ func acceptNext(t *testing.T, q *Queue, wait time.Duration, owner Owner) *next {
 func (n *next) want(t *testing.T, want ...error) {
 	t.Helper()
 	synctest.Wait()
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	if len(n.answers) != len(want) {
 		t.Fatalf("answered %v, want %v", n.answers, want)
 	}
@@ -123,5 +134,225 @@ func TestPlainQueueHasNoSessions(t *testing.T) {
 		}
 		wantSequences(t, q.PeekSession("s", 0, 9), 1) // the id is a property like others
 		acquireOne(t, q)
+	})
+}
+
+func TestSessionLockExpiresForAllItsMessagesAndCounts(t *testing.T) {
+	withSessions(t, Config{LockDuration: 10 * time.Second}, func(t *testing.T, q *Queue) {
+		sendTo(t, q, "s", "s", "s")
+		l := accept(t, q, "s", alice)
+		first := l.Acquire(nil, 1, PeekLock)
+		time.Sleep(9 * time.Second)
+		later := l.Acquire(nil, 1, PeekLock)[0]
+		if !later.LockedUntil.Equal(l.LockedUntil()) || !first[0].LockedUntil.Equal(l.LockedUntil()) {
+			t.Errorf("the messages are locked until %v and %v, their session until %v", first[0].LockedUntil, later.LockedUntil, l.LockedUntil())
+		}
+		wantErr(t, l.Err(), nil)
+		time.Sleep(time.Second)
+		wantErr(t, l.Err(), ErrSessionLockLost)
+		again := accept(t, q, "s", bob).Acquire(nil, 9, PeekLock)
+		wantSequences(t, again, 1, 2, 3)
+		for i, want := range []uint32{1, 1, 0} {
+			if again[i].DeliveryCount != want {
+				t.Errorf("message %d has delivery count %d, want %d", i+1, again[i].DeliveryCount, want)
+			}
+		}
+		wantSequences(t, l.Acquire(nil, 1, PeekLock))
+	})
+}
+
+func TestReleasedSessionGoesOnInOrderAndCountsNothing(t *testing.T) {
+	withSessions(t, Config{}, func(t *testing.T, q *Queue) {
+		sendTo(t, q, "s", "s", "s")
+		l := accept(t, q, "s", alice)
+		held := l.Acquire(nil, 3, PeekLock)
+		if err := l.Settle(Outcome{Kind: Abandon}, held[1].LockToken); err != nil {
+			t.Fatal(err)
+		}
+		l.Release()
+		l.Release()
+		got := accept(t, q, "s", bob).Acquire(nil, 9, PeekLock)
+		wantSequences(t, got, 1, 2, 3)
+		for i, want := range []uint32{0, 1, 0} {
+			if got[i].DeliveryCount != want {
+				t.Errorf("message %d has delivery count %d, want %d", i+1, got[i].DeliveryCount, want)
+			}
+		}
+	})
+}
+
+func TestAbandonedMessageIsTheNextOfItsSession(t *testing.T) {
+	withSessions(t, Config{}, func(t *testing.T, q *Queue) {
+		sendTo(t, q, "s", "s")
+		l := accept(t, q, "s", alice)
+		for _, kind := range []OutcomeKind{Abandon, Release} {
+			if err := l.Settle(Outcome{Kind: kind}, l.Acquire(nil, 1, PeekLock)[0].LockToken); err != nil {
+				t.Fatal(err)
+			}
+		}
+		wantSequences(t, l.Acquire(nil, 1, PeekLock), 1)
+	})
+}
+
+func TestSpentDeliveriesOfASessionEndInTheDeadLetterQueueWithoutOne(t *testing.T) {
+	withSessions(t, Config{LockDuration: time.Second, MaxDeliveryCount: 1}, func(t *testing.T, q *Queue) {
+		sendTo(t, q, "s", "s")
+		accept(t, q, "s", alice).Acquire(nil, 1, PeekLock)
+		time.Sleep(time.Second)
+		wantSequences(t, q.DeadLetter().Acquire(nil, 9, PeekLock), 1)
+		if q.DeadLetter().RequiresSession() || !q.RequiresSession() {
+			t.Error("sessions belong to the queue, not to its dead-letter sub-queue")
+		}
+		_, err := q.DeadLetter().AcceptSession("s", bob)
+		wantErr(t, err, ErrNoSessions)
+	})
+}
+
+func TestRenewingASessionKeepsItsMessages(t *testing.T) {
+	withSessions(t, Config{LockDuration: 10 * time.Second}, func(t *testing.T, q *Queue) {
+		sendTo(t, q, "s")
+		l := accept(t, q, "s", alice)
+		m := l.Acquire(nil, 1, PeekLock)[0]
+		time.Sleep(6 * time.Second)
+		until, err := l.Renew()
+		if err != nil || !until.Equal(time.Now().Add(10*time.Second)) || !until.Equal(l.LockedUntil()) {
+			t.Fatalf("renewed until %v, %v", until, err)
+		}
+		if peeked := q.Peek(0, 1)[0]; !peeked.LockedUntil.Equal(until) {
+			t.Errorf("the message is locked until %v, its session until %v", peeked.LockedUntil, until)
+		}
+		time.Sleep(6 * time.Second)
+		_, err = q.Renew(m.LockToken)
+		wantErr(t, err, ErrNotAllowed) // there is no lock of the message's own
+		if err := l.Settle(Outcome{Kind: Complete}, m.LockToken); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(10 * time.Second)
+		_, err = l.Renew()
+		wantErr(t, err, ErrSessionLockLost)
+	})
+}
+
+func TestLostSessionIsLostForEveryUse(t *testing.T) {
+	withSessions(t, Config{LockDuration: time.Second}, func(t *testing.T, q *Queue) {
+		sendTo(t, q, "s", "s")
+		l := accept(t, q, "s", alice)
+		m := l.Acquire(nil, 1, PeekLock)[0]
+		time.Sleep(time.Second)
+		after := accept(t, q, "s", alice) // the same owner is no excuse
+		wantErr(t, l.Settle(Outcome{Kind: Complete}, m.LockToken), ErrSessionLockLost)
+		wantErr(t, l.SetState([]byte("x")), ErrSessionLockLost)
+		_, err := l.State()
+		wantErr(t, err, ErrSessionLockLost)
+		_, err = l.ReceiveDeferred([]int64{1}, PeekLock)
+		wantErr(t, err, ErrSessionLockLost)
+		l.Release()
+		wantErr(t, after.Err(), nil)
+		if q.HeldBy(alice) != after || q.Holder("s") != after {
+			t.Error("the old lock's release ended the new one")
+		}
+		if events := kindsOf(q.Ledger()[0].Events); !slices.Equal(events, []EventKind{Enqueued, Delivered, LockExpired, SettleRefused}) {
+			t.Errorf("history is %v", events)
+		}
+	})
+}
+
+// kindsOf is the story of messages in one word each.
+func kindsOf(events []Event) []EventKind {
+	var kinds []EventKind
+	for _, e := range events {
+		kinds = append(kinds, e.Kind)
+	}
+	return kinds
+}
+
+func TestTokensOfAnotherSessionSettleNothing(t *testing.T) {
+	withSessions(t, Config{}, func(t *testing.T, q *Queue) {
+		sendTo(t, q, "a", "b")
+		a, b := accept(t, q, "a", alice), accept(t, q, "b", bob)
+		m := a.Acquire(nil, 1, PeekLock)[0]
+		wantErr(t, b.Settle(Outcome{Kind: Complete}, m.LockToken), ErrLockLost)
+		if err := a.Settle(Outcome{Kind: Complete}, m.LockToken); err != nil {
+			t.Fatal(err)
+		}
+		wantErr(t, a.Settle(Outcome{Kind: Complete}, m.LockToken), ErrLockLost)
+	})
+}
+
+func TestDeferredMessagesBelongToTheirSession(t *testing.T) {
+	withSessions(t, Config{}, func(t *testing.T, q *Queue) {
+		sendTo(t, q, "a")
+		a, b := accept(t, q, "a", alice), accept(t, q, "b", bob)
+		if err := a.Settle(Outcome{Kind: Defer}, a.Acquire(nil, 1, PeekLock)[0].LockToken); err != nil {
+			t.Fatal(err)
+		}
+		_, err := q.ReceiveDeferred([]int64{1}, PeekLock)
+		wantErr(t, err, ErrSessionRequired)
+		_, err = b.ReceiveDeferred([]int64{1}, PeekLock)
+		wantErr(t, err, ErrMessageNotFound)
+		got, err := a.ReceiveDeferred([]int64{1}, PeekLock)
+		if err != nil || !got[0].LockedUntil.Equal(a.LockedUntil()) {
+			t.Fatalf("received %v, %v", got, err)
+		}
+		a.Release()
+		wantCounts(t, q, Counts{Accepted: 1, Deferred: 1})
+		if got, err = accept(t, q, "a", bob).ReceiveDeferred([]int64{1}, ReceiveAndDelete); err != nil || got[0].DeliveryCount != 0 {
+			t.Fatalf("received %v, %v", got, err)
+		}
+	})
+}
+
+func TestSessionStateSurvivesUntilItIsCleared(t *testing.T) {
+	withSessions(t, Config{LockDuration: time.Second, MaxMessageSize: 4}, func(t *testing.T, q *Queue) {
+		l := accept(t, q, "s", alice)
+		written := []byte("half")
+		if err := l.SetState(written); err != nil {
+			t.Fatal(err)
+		}
+		clear(written) // the caller's to reuse
+		wantErr(t, l.SetState([]byte("longer")), ErrTooLarge)
+		time.Sleep(time.Hour)
+		l = accept(t, q, "s", bob)
+		if state, err := l.State(); string(state) != "half" || err != nil {
+			t.Fatalf("state is %q, %v", state, err)
+		}
+		if err := l.SetState([]byte{}); err != nil {
+			t.Fatal(err)
+		}
+		if state, err := l.State(); state != nil || err != nil {
+			t.Fatalf("state is %q, %v", state, err)
+		}
+		l.Release()
+		if got := q.Sessions(); len(got) != 0 {
+			t.Errorf("a session without anything is listed: %+v", got)
+		}
+	})
+}
+
+func TestSessionsTellWhatTheyHave(t *testing.T) {
+	withSessions(t, Config{}, func(t *testing.T, q *Queue) {
+		sendTo(t, q, "busy", "busy", "put off")
+		send(t, q, Message{SessionID: "later", InSession: true, ScheduledFor: time.Now().Add(time.Hour)})
+		busy, off := accept(t, q, "busy", alice), accept(t, q, "put off", alice)
+		busy.Acquire(nil, 1, PeekLock)
+		if err := off.Settle(Outcome{Kind: Defer}, off.Acquire(nil, 1, PeekLock)[0].LockToken); err != nil {
+			t.Fatal(err)
+		}
+		off.Release()
+		idle := accept(t, q, "idle", bob)
+		if err := idle.SetState([]byte("s")); err != nil {
+			t.Fatal(err)
+		}
+		now := time.Now()
+		want := []SessionInfo{
+			{ID: "busy", Active: 2, LockedUntil: busy.LockedUntil()},
+			{ID: "idle", State: []byte("s"), StateUpdatedAt: now, LockedUntil: idle.LockedUntil()},
+			{ID: "later"}, {ID: "put off"},
+		}
+		if diff := cmp.Diff(want, q.Sessions()); diff != "" {
+			t.Errorf("sessions differ (-want +got):\n%s", diff)
+		}
+		wantSequences(t, q.PeekSession("busy", 2, 9), 2)
+		wantSequences(t, q.PeekSession("nobody", 0, 9))
 	})
 }

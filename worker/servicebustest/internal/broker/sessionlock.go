@@ -87,12 +87,14 @@ func (q *Queue) AcceptNextSession(wait time.Duration, owner Owner, answer func(*
 }
 
 func (q *Queue) newSessionLock(owner Owner) (*SessionLock, error) {
-	switch {
-	case q.sessions == nil:
-		return nil, fmt.Errorf("accept a session of %s: %w", q.path, ErrNoSessions)
-	case q.entity.closed:
-		return nil, fmt.Errorf("accept a session of %s: %w", q.path, ErrClosed)
+	err := q.entity.over()
+	if err == nil && q.sessions == nil {
+		err = ErrNoSessions
 	}
+	if err != nil {
+		return nil, fmt.Errorf("accept a session of %s: %w", q.path, err)
+	}
+	q.entity.accessedAt = time.Now()
 	q.sessions.locks++
 	return &SessionLock{queue: q, owner: owner, number: q.sessions.locks}, nil
 }

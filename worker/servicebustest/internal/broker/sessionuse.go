@@ -55,6 +55,9 @@ func (l *SessionLock) ReceiveDeferred(sequences []int64, mode Mode) ([]Stored, e
 	if err := l.lost("receive deferred"); err != nil {
 		return nil, err
 	}
+	if err := q.receivable(); err != nil {
+		return nil, fmt.Errorf("receive deferred: %w", err)
+	}
 	found, err := q.inState(Deferred, sequences)
 	if err != nil {
 		return nil, fmt.Errorf("receive deferred: %w", err)

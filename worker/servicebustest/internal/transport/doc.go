@@ -61,6 +61,13 @@
 // not yet sent is released when the link ends; what was sent stays locked, as in
 // Service Bus, where a lock outlives the link.
 //
+// # Sessions
+//
+// A receiver with a session filter (Service Bus) is attached by [Namespace.OpenSession],
+// which may answer much later: the link waits in state attaching, and the loop goes on.
+// Whatever ends the link meanwhile gives up the session, as [Source.Close] gives back one
+// that it has.
+//
 // # Faults
 //
 // The Interceptor is asked at each Op. A delay goes to the loop's list of timers, so
@@ -76,7 +83,7 @@
 //
 //   - transactions: attaching to a coordinator, transactional delivery states
 //   - dynamic nodes: a source or target without an address that asks for one
-//   - source filters, among them the session filter
+//   - source filters, but for the session filter
 //   - resuming deliveries: a transfer with resume set. Unsettled maps in attach are
 //     read past, as Service Bus clients never send one
 //
