@@ -166,3 +166,34 @@ func TestEndOfTheEntityEndsItsSessions(t *testing.T) {
 		})
 	}
 }
+
+func TestExpiredMessagesMakeNoSessionTheNext(t *testing.T) {
+	withSessions(t, Config{}, func(t *testing.T, q *Queue) {
+		send(t, q, Message{SessionID: "empty", InSession: true, TTL: time.Second},
+			Message{SessionID: "shorter", InSession: true, TTL: time.Second})
+		sendTo(t, q, "first", "shorter")
+		time.Sleep(time.Second)
+		for _, want := range []string{"first", "shorter"} {
+			n := acceptNext(t, q, time.Minute, Owner{Link: want})
+			n.want(t, nil)
+			if got := n.lock.ID(); got != want {
+				t.Fatalf("accepted %q, want %q", got, want)
+			}
+		}
+		acceptNext(t, q, time.Minute, alice).want(t)
+	})
+}
+
+func TestOwnerIsKnownByTheSessionItTookLast(t *testing.T) {
+	withSessions(t, Config{}, func(t *testing.T, q *Queue) {
+		before, now := accept(t, q, "before", alice), accept(t, q, "now", alice)
+		before.Release()
+		if got := q.HeldBy(alice); got != now {
+			t.Errorf("alice holds %v", got)
+		}
+		now.Release()
+		if got := q.HeldBy(alice); got != nil {
+			t.Errorf("alice still holds %q", got.ID())
+		}
+	})
+}
