@@ -1,18 +1,12 @@
 package main
 
 import (
-	"bufio"
 	"bytes"
-	"context"
-	"io"
 	"strings"
 	"testing"
 
 	"github.com/go-json-experiment/json"
-	"go.uber.org/goleak"
 )
-
-func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // sandbox runs the program and returns what it wrote.
 func sandbox(t *testing.T, args ...string) (code int, stdout, stderr string) {
@@ -91,51 +85,5 @@ func TestDemoTableIsForPeople(t *testing.T) {
 	}
 	if code != 0 || !strings.Contains(stderr, "terminating: 50 of 50") {
 		t.Errorf("exit code %d, progress:\n%s", code, stderr)
-	}
-}
-
-func TestWrongArgumentsAreOneClearLine(t *testing.T) {
-	t.Parallel()
-	for args, want := range map[string]string{
-		"demo --requests 0":     "--requests: 0; want 10 to 1000000",
-		"demo --sabotage P99":   `--sabotage: no way to break "P99"`,
-		"demo --log-level loud": "log-level",
-		"serve --amqp nowhere":  "choose another address with --amqp",
-		"serve --batch nowhere": "choose another address with --batch",
-		"dance":                 "dance",
-	} {
-		code, _, stderr := sandbox(t, strings.Fields(args+" "+map[bool]string{true: "--amqp 127.0.0.1:0"}[strings.Contains(args, "--batch")])...)
-		if code == 0 || !strings.Contains(stderr, want) || strings.Contains(stderr, "goroutine") {
-			t.Errorf("%s: exit code %d, %q; want %q", args, code, stderr, want)
-		}
-	}
-}
-
-// What serve prints is all that the worker and a publisher need.
-func TestServePrintsHowToConnect(t *testing.T) {
-	t.Parallel()
-	ctx, cancel := context.WithCancel(t.Context())
-	defer cancel()
-	reader, writer := io.Pipe()
-	ended := make(chan int, 1)
-	go func() {
-		ended <- run(ctx, []string{"serve", "--amqp", "127.0.0.1:0", "--batch", "127.0.0.1:0"}, nil, writer, io.Discard)
-		_ = writer.Close()
-	}()
-	var text strings.Builder
-	lines := bufio.NewScanner(reader)
-	for lines.Scan() {
-		text.WriteString(lines.Text() + "\n")
-		if strings.Contains(lines.Text(), "Ctrl-C") {
-			cancel()
-		}
-	}
-	for _, want := range []string{"Endpoint=sb://127.0.0.1:", "UseDevelopmentEmulator=true", "http://127.0.0.1:", "BATCH_ENDPOINT="} {
-		if !strings.Contains(text.String(), want) {
-			t.Errorf("serve does not print %q:\n%s", want, text.String())
-		}
-	}
-	if code := <-ended; code != 0 {
-		t.Errorf("exit code %d", code)
 	}
 }

@@ -6,12 +6,13 @@
 //
 // It is never shipped; a test of cmd/batch-terminator keeps the doubles out of the production binary.
 //
-//	demo.go      one run from start to verdict
-//	plan.go      the mix of requests, and what each has to come to
-//	judge.go     the promises, judged by the ledgers of the doubles
-//	report.go    the verdict as a table or as JSON
-//	sabotage.go  hidden faults of the worker that a run has to notice
-//	serve.go     the two services for other programs
+//	demo.go       one run from start to verdict
+//	plan.go       the mix of requests, and what each has to come to
+//	judge.go      the promises, judged by the ledgers of the doubles
+//	report.go     the verdict as a table or as JSON
+//	sabotage.go   hidden faults of the worker that a run has to notice
+//	serve.go      the two services for other programs, also in place of Microsoft's emulator
+//	introduce.go  what serve says about how to connect
 package main
 
 import (

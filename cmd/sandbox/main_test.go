@@ -1,0 +1,63 @@
+package main
+
+import (
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+	"go.uber.org/goleak"
+)
+
+// TestMain re-enters the test binary as the command, so that scripts see the real exit codes and streams.
+func TestMain(m *testing.M) {
+	testscript.Main(leakChecked{m}, map[string]func(){"sandbox": main})
+}
+
+// leakChecked fails a run that leaves goroutines behind.
+type leakChecked struct{ m *testing.M }
+
+func (l leakChecked) Run() int {
+	code := l.m.Run()
+	if err := goleak.Find(); err != nil && code == 0 {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	return code
+}
+
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		UpdateScripts:       os.Getenv("UPDATE_SCRIPTS") != "",
+		RequireExplicitExec: true,
+		RequireUniqueNames:  true,
+	})
+}
+
+func TestWrongArgumentsAreOneClearLine(t *testing.T) {
+	t.Parallel()
+	const free = " --amqp 127.0.0.1:0 --admin 127.0.0.1:0 --batch 127.0.0.1:0"
+	for args, want := range map[string]string{
+		"demo --requests 0":     "--requests: 0; want 10 to 1000000",
+		"demo --sabotage P99":   `--sabotage: no way to break "P99"`,
+		"demo --log-level loud": "log-level",
+		"serve" + free + " --amqp nowhere":                "choose another address with --amqp",
+		"serve" + free + " --admin nowhere":               "choose another address with --admin",
+		"serve" + free + " --tls nowhere":                 "choose another address with --tls",
+		"serve" + free + " --batch nowhere":               "choose another address with --batch",
+		"serve" + free + " --ca-file x":                   "--ca-file: there is nothing to trust without --tls",
+		"serve" + free + " --tls 127.0.0.1:0 --ca-file .": "--ca-file: open .",
+		"serve" + free + " --config missing.json":         "--config: open missing.json",
+		"serve" + free + " --config main.go":              "--config: main.go:\nline ",
+		"serve" + free + " --queue a$b":                   `'$' is not allowed`,
+		"dance":                                           "dance",
+	} {
+		code, _, stderr := sandbox(t, strings.Fields(args)...)
+		if code == 0 || !strings.Contains(stderr, want) || strings.Contains(stderr, "goroutine") {
+			t.Errorf("%s: exit code %d, %q; want %q", args, code, stderr, want)
+		}
+	}
+}
