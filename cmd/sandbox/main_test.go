@@ -41,9 +41,9 @@ func TestWrongArgumentsAreOneClearLine(t *testing.T) {
 	t.Parallel()
 	const free = " --amqp 127.0.0.1:0 --admin 127.0.0.1:0 --batch 127.0.0.1:0"
 	for args, want := range map[string]string{
-		"demo --requests 0":     "--requests: 0; want 10 to 1000000",
-		"demo --sabotage P99":   `--sabotage: no way to break "P99"`,
-		"demo --log-level loud": "log-level",
+		"demo --requests 0":                               "--requests: 0; want 10 to 1000000",
+		"demo --sabotage P99":                             `--sabotage: no way to break "P99"`,
+		"demo --log-level loud":                           "log-level",
 		"serve" + free + " --amqp nowhere":                "choose another address with --amqp",
 		"serve" + free + " --admin nowhere":               "choose another address with --admin",
 		"serve" + free + " --tls nowhere":                 "choose another address with --tls",

@@ -61,16 +61,14 @@ func (c serveCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
 
 // entities returns what the server starts with, and the addresses of all of it. It settles which queue is the worker's.
 func (c *serveCommand) entities() (options []servicebustest.Option, names []string, err error) {
+	var config emulator.Config
 	if c.Config == "" {
 		c.Queue = cmp.Or(c.Queue, queueName)
-	} else {
-		config, err := readConfig(c.Config)
-		if err != nil {
-			return nil, nil, err
-		}
-		options, names = config.Options(), config.Names()
+	} else if config, err = readConfig(c.Config); err != nil {
+		return nil, nil, err
 	}
-	if c.Queue != "" {
+	options, names = config.Options(), config.Names()
+	if c.Queue != "" && !config.HasQueue(c.Queue) {
 		names = append(names, c.Queue)
 		options = append(options, servicebustest.WithQueue(c.Queue,
 			servicebustest.QueueConfig{LockDuration: c.Lock, DeadLetterOnExpiration: true}))

@@ -83,11 +83,13 @@ func TestServeTakesTheEmulatorsPlace(t *testing.T) {
 
 func TestServeAddsTheWorkersQueueToAConfig(t *testing.T) {
 	t.Parallel()
-	serving(t, func(text string) {
-		if !strings.Contains(text, "events/Subscriptions/vip, mine:") || !strings.Contains(text, "SERVICEBUS_QUEUE=mine") {
-			t.Errorf("serve does not name the queue:\n%s", text)
-		}
-	}, "--config", "emulator/testdata/config.json", "--queue", "mine")
+	for queue, list := range map[string]string{"mine": "events/Subscriptions/vip, mine:", "FAILED": "events/Subscriptions/vip:"} {
+		serving(t, func(text string) {
+			if !strings.Contains(text, list) || !strings.Contains(text, "SERVICEBUS_QUEUE="+queue) {
+				t.Errorf("serve does not name the queue %s:\n%s", queue, text)
+			}
+		}, "--config", "emulator/testdata/config.json", "--queue", queue)
+	}
 }
 
 // The file is what a client trusts; that the SDK connects then is shown beside the server.

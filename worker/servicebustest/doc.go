@@ -16,7 +16,8 @@
 //
 // Dial hands out in-memory connections, on which client and server run in a testing/synctest bubble: an hour of locks,
 // schedules and idle connections passes in milliseconds. Close the client before the bubble ends: the SDK's
-// goroutines live until then. Listen serves TCP, for processes of their own and for other languages.
+// goroutines live until then. Listen and ListenTLS serve TCP, for processes of their own and for other languages; each
+// port takes AMQP, AMQP over WebSocket and HTTP, as Dial does.
 //
 // # Emulated
 //
@@ -89,15 +90,16 @@
 //   - the transfer dead-letter queue: attach is refused with amqp:not-implemented
 //   - transactions and dynamic nodes: attach is refused with amqp:not-implemented
 //
-// Not there at all: TLS and WebSocket (a dialer of the test's own brings any net.Conn),
-// entity quotas and throttling (use OnNext), claims per right (any accepted token may send and listen), partitioning,
+// Not there at all: entity quotas and throttling (use OnNext), shared access rules of single entities (they are kept,
+// and do not count), Azure roles (a JWT may do everything), TLS inside AMQP, partitioning,
 // auto-delete.
 //
 // # Design
 //
 // The façade in this directory is all that a test sees. Below it the layers import one way: codec, frames, message
 // and transport speak AMQP and know no queue; broker knows queues and no AMQP; dialect translates between the two;
-// mgmt and cbs answer requests. Beside them atom speaks HTTP, and admin fits it to the broker. Nothing here imports a
+// mgmt and cbs answer requests. Before them all front finds out what a client speaks, and claims decides what it may do.
+// Beside them atom speaks HTTP, and admin fits it to the broker. Nothing here imports a
 // client library or other code of this module, so that a mistake of ours fails a test instead of agreeing with itself.
 // Time is plain time: no clock to inject, no polling.
 package servicebustest

@@ -135,7 +135,7 @@ func wait(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// account is what every connection string ends in; WithSharedAccessKey can give the rule another key.
+// account is what every connection string ends in; WithSharedAccessRule can give the rule another key.
 const account = ";SharedAccessKeyName=RootManageSharedAccessKey;SharedAccessKey=SAS_KEY_VALUE"
 
 // ConnectionString returns what an official SDK needs to connect: the first listener's address, or localhost when

@@ -1,6 +1,7 @@
 package emulator
 
 import (
+	"slices"
 	"strings"
 	"time"
 
@@ -108,4 +109,9 @@ func (c Config) Names() []string {
 		}
 	}
 	return names
+}
+
+// HasQueue says whether the file has a queue of that name.
+func (c Config) HasQueue(name string) bool {
+	return slices.ContainsFunc(c.namespace.Queues, func(q queue) bool { return strings.EqualFold(q.Name, name) })
 }
