@@ -16,7 +16,8 @@ type RuleConfig struct {
 	Name        string
 	SQL         string
 	Correlation *CorrelationFilter
-	Action      string // SQL; "" changes nothing
+	Action      string         // SQL; "" changes nothing
+	Parameters  map[string]any // what the @names in SQL and Action stand for
 }
 
 // CorrelationFilter lets messages in that have all these values; what is empty may be anything.
@@ -34,10 +35,10 @@ func (c RuleConfig) broker() (broker.Rule, error) {
 	case c.Correlation != nil:
 		rule.Filter = dialect.Filter{Of: c.Correlation.filter()}
 	default:
-		rule.Filter, err = dialect.SQLFilter(c.SQL, nil)
+		rule.Filter, err = dialect.SQLFilter(c.SQL, c.Parameters)
 	}
 	if c.Action != "" && err == nil {
-		rule.Action, err = dialect.SQLAction(c.Action, nil)
+		rule.Action, err = dialect.SQLAction(c.Action, c.Parameters)
 	}
 	if err != nil {
 		return rule, fmt.Errorf("rule %s: %w", c.Name, err)
