@@ -161,7 +161,7 @@ func TestWhatWaitsIsSentOnWhenForwardingBegins(t *testing.T) {
 
 func TestConcurrentSendersKeepTheirOrderThroughATopicAndFindTheirMessagesArrived(t *testing.T) {
 	t.Parallel()
-	const senders, each = 8, 50
+	const senders, each = 8, 400
 	n := NewNamespace(false)
 	defer n.Close()
 	p := plan{n, t}
