@@ -29,7 +29,9 @@
 // topics, subscriptions and rules (AdminHandler), in both tiers.
 //
 // Topics with subscriptions and their rules: SQL and correlation filters and SQL actions, added over $management or
-// HTTP; forwarding; deletion of messages in batches.
+// HTTP; deletion of messages in batches. Forwarding, also of dead letters, over at most four hops, with the transfer
+// dead-letter sub-queue for what the target does not take. Duplicate detection. Entities that are created, updated,
+// disabled and deleted while clients use them: their links are detached.
 //
 // # Faults
 //
@@ -87,7 +89,6 @@
 // Refused loudly, each with a test:
 //
 //   - $management operations other than these: 501 with amqp:not-implemented
-//   - the transfer dead-letter queue: attach is refused with amqp:not-implemented
 //   - transactions and dynamic nodes: attach is refused with amqp:not-implemented
 //
 // Not there at all: entity quotas and throttling (use OnNext), shared access rules of single entities (they are kept,

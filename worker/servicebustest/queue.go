@@ -41,6 +41,9 @@ const (
 	EventLockExpired   = broker.LockExpired
 	EventTTLExpired    = broker.TTLExpired
 	EventDeleted       = broker.Deleted
+	EventForwarded     = broker.Forwarded
+	EventPublished     = broker.Published
+	EventDuplicate     = broker.Duplicate
 	EventSettleRefused = broker.SettleRefused
 )
 

@@ -25,11 +25,15 @@ func Message(m *message.Message, size int) broker.Message {
 		}
 	}
 	accepted := broker.Message{
-		ID: messageID(properties.MessageID), SessionID: properties.GroupID.Value, InSession: properties.GroupID.Set, TTL: timeToLive(m, properties), Size: size, Payload: m,
+		ID: messageID(properties.MessageID), SessionID: properties.GroupID.Value, InSession: properties.GroupID.Set,
+		TTL: timeToLive(m, properties), Size: size, Payload: m,
 	}
 	if m.MessageAnnotations.Len() > 0 {
 		if v, ok := m.MessageAnnotations.Get(string(message.ScheduledEnqueueTime)); ok {
 			accepted.ScheduledFor, _ = v.(time.Time) // null: some clients resend it so
+		}
+		if v, ok := m.MessageAnnotations.Get(string(message.PartitionKey)); ok {
+			accepted.PartitionKey, _ = codec.Text(v)
 		}
 	}
 	m.Strip()
