@@ -187,7 +187,7 @@ func TestActionsOnSystemPropertiesReachBrokerAndWire(t *testing.T) {
 	}
 	size := changed.Size
 	changed.Payload, changed.Size = nil, 0
-	if diff := cmp.Diff(broker.Message{ID: "m2", SessionID: "e", InSession: true, TTL: time.Hour, ScheduledFor: given["offset"].(time.Time)}, changed); diff != "" {
+	if diff := cmp.Diff(broker.Message{ID: "m2", SessionID: "e", InSession: true, PartitionKey: "g", TTL: time.Hour, ScheduledFor: given["offset"].(time.Time)}, changed); diff != "" {
 		t.Errorf("message differs (-want +got):\n%s", diff)
 	}
 	if size != len(wire.Append(nil)) {

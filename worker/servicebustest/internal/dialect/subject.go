@@ -150,6 +150,7 @@ func (s *subject) SetSystem(property filter.System, value any) error {
 		s.accepted.ScheduledFor, _ = value.(time.Time)
 		return s.annotate(message.ScheduledEnqueueTime, value)
 	case filter.PartitionKey:
+		s.accepted.PartitionKey, _ = value.(string)
 		return s.annotate(message.PartitionKey, value)
 	case filter.TransactionPartitionKey:
 		return s.annotate(transactionPartitionKey, value)
