@@ -13,6 +13,7 @@
 //	sabotage.go   hidden faults of the worker that a run has to notice
 //	serve.go      the two services for other programs, also in place of Microsoft's emulator
 //	introduce.go  what serve says about how to connect
+//	faults.go     how to ask serve for faults
 package main
 
 import (

@@ -34,7 +34,7 @@ func (c serveCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	bus, err := servicebustest.Start(append(entities, servicebustest.WithoutHistory())...)
+	bus, err := servicebustest.Start(append(entities, servicebustest.WithoutHistory(), servicebustest.WithControl())...)
 	if err != nil {
 		return err
 	}
