@@ -1,6 +1,7 @@
 package servicebustest_test
 
 import (
+	"errors"
 	"net/http"
 	"net/http/httptest"
 	"testing"
@@ -31,7 +32,12 @@ func (m inMemoryHTTP) Do(r *http.Request) (*http.Response, error) {
 
 func newAdminClient(t testing.TB, s *servicebustest.Server) *admin.Client {
 	t.Helper()
-	client, err := admin.NewClientFromConnectionString(s.ConnectionString(), &admin.ClientOptions{
+	return newAdminClientWith(t, s, s.ConnectionString())
+}
+
+func newAdminClientWith(t testing.TB, s *servicebustest.Server, connectionString string) *admin.Client {
+	t.Helper()
+	client, err := admin.NewClientFromConnectionString(connectionString, &admin.ClientOptions{
 		ClientOptions: azcore.ClientOptions{
 			Transport: inMemoryHTTP{s.AdminHandler()}, Retry: policy.RetryOptions{MaxRetries: -1},
 		},
@@ -106,4 +112,62 @@ func TestQueueThatAClientCreatesWorks(t *testing.T) {
 			t.Errorf("deleted queue: %v, %v", got, err)
 		}
 	})
+}
+
+func TestRulesThatAClientCreatesDecide(t *testing.T) {
+	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, r rig) {
+		administration := newAdminClient(t, r.Server)
+		if _, err := administration.CreateTopic(t.Context(), "events", nil); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := administration.CreateSubscription(t.Context(), "events", "large", &admin.CreateSubscriptionOptions{
+			Properties: &admin.SubscriptionProperties{DefaultRule: &admin.RuleProperties{
+				Filter: &admin.SQLFilter{Expression: "size > @least", Parameters: map[string]any{"@least": 5}},
+				Action: &admin.SQLAction{Expression: "SET seen = TRUE"},
+			}},
+		}); err != nil {
+			t.Fatal(err)
+		}
+		sender, err := r.client.NewSender("events", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeLink(t, sender.Close) })
+		for _, size := range []int64{5, 6} {
+			message := &azservicebus.Message{ApplicationProperties: map[string]any{"size": size}}
+			if err := sender.SendMessage(t.Context(), message, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		receiver, err := r.client.NewReceiverForSubscription("events", "large", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeLink(t, receiver.Close) })
+		messages, err := receiver.ReceiveMessages(t.Context(), 2, nil)
+		if err != nil || len(messages) != 1 {
+			t.Fatalf("%d messages, %v; want one", len(messages), err)
+		}
+		if got := messages[0].ApplicationProperties; got["size"] != int64(6) || got["seen"] != true {
+			t.Errorf("properties %v, want the size that passes, marked", got)
+		}
+	})
+}
+
+func TestAdministrationAsksForTheRightToManage(t *testing.T) {
+	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, r rig) {
+		const endpoint = "Endpoint=sb://localhost/;SharedAccessKeyName="
+		for rule, status := range map[string]int{
+			"root;SharedAccessKey=key": 0, "root;SharedAccessKey=guess": 401, "limited;SharedAccessKey=key": 401,
+		} {
+			_, err := newAdminClientWith(t, r.Server, endpoint+rule).GetQueue(t.Context(), queueName, nil)
+			refused := (*azcore.ResponseError)(nil)
+			if got := errors.As(err, &refused); got != (status != 0) || got && refused.StatusCode != status {
+				t.Errorf("%s: %v, want status %d", rule, err, status)
+			}
+		}
+	},
+		servicebustest.WithSharedAccessRule("root", "key",
+			servicebustest.RightManage, servicebustest.RightSend, servicebustest.RightListen),
+		servicebustest.WithSharedAccessRule("limited", "key", servicebustest.RightSend, servicebustest.RightListen))
 }

@@ -12,10 +12,9 @@
 //
 // # One table for both directions
 //
-// Each description is one list of fields (queue.go, topic.go, subscription.go, rule.go), in the order of the service's
-// schema, for .NET reads a description in that order and skips what comes late. A field knows how to read itself from
-// a request and how to write itself into a response; what only the service may say has no reading half. So a request
-// and its answer cannot disagree about a name, a default or a form.
+// Each description is one list of fields (queue.go, topic.go, subscription.go, rule.go), in the order in which the
+// service tells them. A field knows how to read itself from a request and how to write itself into a response; what
+// only the service may say has no reading half. So a request and its answer cannot disagree about a name or a form.
 //
 // # XML
 //
@@ -31,4 +30,9 @@
 // An update replaces the whole description: what is absent has its default again, and absence is how a client takes a
 // ForwardTo away. That makes leaving out RequiresSession an attempt to change it, which is refused, as the service
 // does.
+//
+// # Not emulated
+//
+// Shared access keys of single entities are kept and open nothing. The right to forward to another entity is not asked
+// for (ServiceBusSupplementaryAuthorization). If-Match compares nothing: any value means an update.
 package atom

@@ -19,7 +19,11 @@ const (
 	xmlNamespace      = "http://www.w3.org/XML/1998/namespace"
 )
 
-const maxDepth = 32 // elements in elements; a rule with parameters needs nine
+// Bounds on what a request makes the parser remember and search.
+const (
+	maxDepth    = 32 // elements in elements; a rule with parameters needs nine
+	maxDeclared = 16 // namespaces on one element
+)
 
 // node is an element of a request, with names resolved.
 type node struct {
@@ -92,6 +96,9 @@ func (n *node) open(token xml.StartElement, start int64) (*node, error) {
 		case a.Name.Space == "" && a.Name.Local == "xmlns":
 			child.declared = append(child.declared, xml.Attr{Value: a.Value})
 		}
+	}
+	if len(child.declared) > maxDeclared {
+		return nil, fmt.Errorf("xml: more than %d namespaces on one element", maxDeclared)
 	}
 	var err error
 	if child.name, err = child.resolve(token.Name); err != nil {

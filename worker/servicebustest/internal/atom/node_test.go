@@ -1,6 +1,7 @@
 package atom
 
 import (
+	"fmt"
 	"strings"
 	"testing"
 )
@@ -58,13 +59,22 @@ func TestDocumentsThatAreRefused(t *testing.T) {
 		"<x:a xmlns:x='u'></a>":              "unexpected end of a",
 		"\xff":                               "xml:",
 		`<?xml version="1.0" encoding="utf-16"?><a/>`:          "xml:",
+		"<a" + declarations(17) + "/>":                         "more than 16 namespaces",
 		strings.Repeat("<a>", 33) + strings.Repeat("</a>", 33): "more than 32 nested",
 	} {
 		if _, err := parse([]byte(body)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("%.40q: error %v, want %q in it", body, err, want)
 		}
 	}
-	if _, err := parse([]byte(strings.Repeat("<a>", 32) + strings.Repeat("</a>", 32))); err != nil {
-		t.Errorf("32 nested elements: %v", err)
+	if _, err := parse([]byte(strings.Repeat("<a>", 31) + "<a" + declarations(16) + "/>" + strings.Repeat("</a>", 31))); err != nil {
+		t.Errorf("32 nested elements and 16 namespaces: %v", err)
 	}
+}
+
+func declarations(n int) string {
+	var b strings.Builder
+	for i := range n {
+		fmt.Fprintf(&b, " xmlns:p%d='u'", i)
+	}
+	return b.String()
 }
