@@ -34,6 +34,7 @@ func withRules(t *testing.T, test func(t *testing.T, s *servicebustest.Server), 
 			servicebustest.WithSharedAccessRule("root", "root"),
 			servicebustest.WithSharedAccessRule("sender", "sender", servicebustest.RightSend),
 			servicebustest.WithSharedAccessRule("listener", "listener", servicebustest.RightListen),
+			servicebustest.WithSharedAccessRule("manager", "manager", servicebustest.RightManage),
 			servicebustest.WithSharedAccessRule("both", "both", servicebustest.RightSend, servicebustest.RightListen))...))
 	})
 }
@@ -118,13 +119,17 @@ func TestTokenOfAnotherConnectionDoesNotCount(t *testing.T) {
 
 // premade is a connection string whose token cannot be renewed.
 func premade(lifetime time.Duration) string {
+	return "Endpoint=sb://localhost;SharedAccessSignature=" + sas("root", lifetime) + ";UseDevelopmentEmulator=true"
+}
+
+// sas is a token for the namespace, signed with a rule whose key is its name.
+func sas(rule string, lifetime time.Duration) string {
 	resource := url.QueryEscape("sb://localhost/")
 	expiry := time.Now().Add(lifetime).Unix()
-	h := hmac.New(sha256.New, []byte("root"))
+	h := hmac.New(sha256.New, []byte(rule))
 	_, _ = fmt.Fprintf(h, "%s\n%d", resource, expiry)
 	mac := url.QueryEscape(base64.StdEncoding.EncodeToString(h.Sum(nil)))
-	return fmt.Sprintf("Endpoint=sb://localhost;SharedAccessSignature=SharedAccessSignature sr=%s&sig=%s&se=%d&skn=root;UseDevelopmentEmulator=true",
-		resource, mac, expiry)
+	return fmt.Sprintf("SharedAccessSignature sr=%s&sig=%s&se=%d&skn=%s", resource, mac, expiry, rule)
 }
 
 func TestExpiredTokenIsRefused(t *testing.T) {
@@ -175,4 +180,71 @@ func TestRenewedTokenDisturbsNothing(t *testing.T) {
 			t.Error(err)
 		}
 	}, servicebustest.WithIdleLimits(servicebustest.IdleLimits{}))
+}
+
+// putToken shows a claim below the SDK, which asks for nothing that its own rights do not cover.
+func putToken(t *testing.T, session *amqp.Session, rule string) {
+	t.Helper()
+	reply := request(t, session, "$cbs", &amqp.Message{
+		Value:                 sas(rule, time.Hour),
+		ApplicationProperties: map[string]any{"operation": "put-token", "type": "servicebus.windows.net:sastoken", "name": "amqp://localhost/" + queueName},
+	})
+	if status := reply.ApplicationProperties["status-code"]; status != int32(202) {
+		t.Fatalf("put-token: %v", reply.ApplicationProperties)
+	}
+}
+
+// request sends one request to a node and returns the answer.
+func request(t *testing.T, session *amqp.Session, node string, m *amqp.Message) *amqp.Message {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	receiver, err := session.NewReceiver(ctx, node, &amqp.ReceiverOptions{TargetAddress: "me"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = receiver.Close(ctx) }()
+	sender, err := session.NewSender(ctx, node, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = sender.Close(ctx) }()
+	me := "me"
+	m.Properties = &amqp.MessageProperties{MessageID: "1", ReplyTo: &me}
+	if err := sender.Send(ctx, m, nil); err != nil {
+		t.Fatal(err)
+	}
+	reply, err := receiver.Receive(ctx, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return reply
+}
+
+func TestEachManagementOperationNeedsItsRight(t *testing.T) {
+	for rule, allowed := range map[string]map[string]bool{
+		"sender":   {"com.microsoft:schedule-message": true, "com.microsoft:cancel-scheduled-message": true},
+		"listener": {"com.microsoft:peek-message": true, "com.microsoft:renew-lock": true, "com.microsoft:add-rule": true, "com.microsoft:enumerate-rules": true},
+		"manager":  {"com.microsoft:add-rule": true, "com.microsoft:enumerate-rules": true},
+	} {
+		t.Run(rule, func(t *testing.T) {
+			withRules(t, func(t *testing.T, s *servicebustest.Server) {
+				session := rawSession(t, s)
+				putToken(t, session, rule)
+				for _, operation := range []string{
+					"com.microsoft:schedule-message", "com.microsoft:cancel-scheduled-message", "com.microsoft:peek-message",
+					"com.microsoft:renew-lock", "com.microsoft:add-rule", "com.microsoft:enumerate-rules",
+				} {
+					reply := request(t, session, queueName+"/$management", &amqp.Message{
+						Value: map[string]any{"x": "y"}, ApplicationProperties: map[string]any{"operation": operation},
+					})
+					// The request says too little to succeed; what counts is whether it was looked at.
+					refused := reply.ApplicationProperties["statusCode"] == int32(401)
+					if refused == allowed[operation] {
+						t.Errorf("%s: %v", operation, reply.ApplicationProperties)
+					}
+				}
+			})
+		})
+	}
 }

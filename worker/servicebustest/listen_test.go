@@ -137,3 +137,23 @@ func TestHealthIsTheEmulators(t *testing.T) {
 		}
 	}
 }
+
+// What a list or an entry calls an entity is where to find it again.
+func TestAdministrationAnswersWithTheSchemeItWasAskedBy(t *testing.T) {
+	t.Parallel()
+	s := overTLS(t)
+	host := strings.TrimSuffix(firstHost(s.SecureConnectionString()), "/")
+	client := &http.Client{Transport: &http.Transport{TLSClientConfig: trusting(t, s)}}
+	defer client.CloseIdleConnections()
+	for _, scheme := range []string{"https://", "http://"} {
+		resp, err := client.Get(scheme + host + "/" + queueName)
+		if err != nil {
+			t.Fatal(err)
+		}
+		body, err := io.ReadAll(resp.Body)
+		_ = resp.Body.Close()
+		if err != nil || !strings.Contains(string(body), "<id>"+scheme+host+"/"+queueName) {
+			t.Errorf("%d %v: no id with %s%s in %s", resp.StatusCode, err, scheme, host, body)
+		}
+	}
+}

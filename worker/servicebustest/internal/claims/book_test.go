@@ -26,6 +26,16 @@ func wantEnded(t *testing.T, ended <-chan uint64, want int) {
 	}
 }
 
+// wantClosedAtOnce closes the book: Close waits for timers, so that one which was left behind shows.
+func wantClosedAtOnce(t *testing.T, b *Book) {
+	t.Helper()
+	before := time.Now()
+	b.Close()
+	if took := time.Since(before); took != 0 {
+		t.Errorf("close took %v", took)
+	}
+}
+
 func TestClaimSpeaksForItsEntityAndWhatIsBelow(t *testing.T) {
 	inBubble(t, func(t *testing.T, b *Book, _ <-chan uint64) {
 		b.Grant(1, "amqp://host/orders", Claim{Rights: Listen})
@@ -85,9 +95,11 @@ func TestRenewalTakesTheOldClaimsPlace(t *testing.T) {
 		b.Grant(1, "ORDERS", Claim{Listen, time.Now().Add(time.Hour)})
 		time.Sleep(2 * time.Minute)
 		wantEnded(t, ended, 0)
+		b.Grant(1, "orders", Claim{Listen, time.Now().Add(time.Hour)})
 		if b.Allows(1, "orders", Listen) != nil || b.Allows(1, "orders", Send) == nil {
 			t.Error("the rights are not those of the renewal")
 		}
+		wantClosedAtOnce(t, b)
 	})
 }
 
@@ -97,7 +109,7 @@ func TestForgottenAndClosedBooksAreSilent(t *testing.T) {
 		b.Grant(1, "orders", soon)
 		b.Grant(2, "orders", soon)
 		b.Forget(1)
-		b.Close()
+		wantClosedAtOnce(t, b)
 		b.Grant(3, "orders", soon)
 		time.Sleep(time.Hour)
 		wantEnded(t, ended, 0)
