@@ -24,11 +24,11 @@ type Property struct {
 
 // Match implements Filter.
 func (c *Correlation) Match(s Subject) (bool, error) {
-	for system, want := range c.system() {
-		if want == nil {
+	for _, asked := range c.system() {
+		if asked.value == nil {
 			continue
 		}
-		if got, ok := s.System(system).(string); !ok || got != *want {
+		if got, ok := s.System(asked.property).(string); !ok || got != *asked.value {
 			return false, nil
 		}
 	}
@@ -42,9 +42,15 @@ func (c *Correlation) Match(s Subject) (bool, error) {
 	}), nil
 }
 
-func (c *Correlation) system() map[System]*string {
-	return map[System]*string{
-		MessageID: c.MessageID, CorrelationID: c.CorrelationID, To: c.To, ReplyTo: c.ReplyTo, Label: c.Label,
-		SessionID: c.SessionID, ReplyToSessionID: c.ReplyToSessionID, ContentType: c.ContentType,
+// condition asks for the value of a system property.
+type condition struct {
+	property System
+	value    *string
+}
+
+func (c *Correlation) system() [8]condition {
+	return [...]condition{
+		{MessageID, c.MessageID}, {CorrelationID, c.CorrelationID}, {To, c.To}, {ReplyTo, c.ReplyTo}, {Label, c.Label},
+		{SessionID, c.SessionID}, {ReplyToSessionID, c.ReplyToSessionID}, {ContentType, c.ContentType},
 	}
 }
