@@ -234,23 +234,33 @@ func consume(b *testing.B, s *servicebustest.Server, n int) {
 func discardFrames(from io.Reader, n int) error {
 	r := bufio.NewReaderSize(from, 256<<10)
 	for range n {
-		header, err := r.Peek(frames.HeaderSize)
-		if err != nil {
-			return err
-		}
-		size := frames.HeaderSize
-		if string(header[:4]) != "AMQP" {
-			h, err := frames.ParseHeader(header, 1<<20)
-			if err != nil {
-				return err
-			}
-			size = int(h.Size)
-		}
-		if _, err := r.Discard(size); err != nil {
+		if _, err := readFrame(r); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// readFrame returns the body of the next frame, which is valid until the next call; a protocol header has none.
+func readFrame(r *bufio.Reader) ([]byte, error) {
+	header, err := r.Peek(frames.HeaderSize)
+	if err != nil {
+		return nil, err
+	}
+	if string(header[:4]) == "AMQP" {
+		_, err := r.Discard(frames.HeaderSize)
+		return nil, err
+	}
+	h, err := frames.ParseHeader(header, uint32(r.Size()))
+	if err != nil {
+		return nil, err
+	}
+	frame, err := r.Peek(int(h.Size))
+	if err != nil {
+		return nil, err
+	}
+	_, err = r.Discard(int(h.Size)) // never fails: these bytes are buffered
+	return frame[h.Offset:], err
 }
 
 // live is the size of the heap without garbage.
