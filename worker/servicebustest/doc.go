@@ -31,7 +31,7 @@
 // Topics with subscriptions and their rules: SQL and correlation filters and SQL actions, added over $management or
 // HTTP; deletion of messages in batches. Forwarding, also of dead letters, over at most four hops, with the transfer
 // dead-letter sub-queue for what the target does not take. Duplicate detection. Entities that are created, updated,
-// disabled and deleted while clients use them: their links are detached.
+// disabled and deleted while clients use them, or because nobody does: their links are detached.
 //
 // # Faults
 //
@@ -92,8 +92,8 @@
 //   - transactions and dynamic nodes: attach is refused with amqp:not-implemented
 //
 // Not there at all: entity quotas and throttling (use OnNext), shared access rules of single entities (they are kept,
-// and do not count), Azure roles (a JWT may do everything), TLS inside AMQP, partitioning,
-// auto-delete.
+// and do not count), Azure roles (a JWT may do everything), TLS inside AMQP, partitioning (the flag counts for
+// duplicate detection and the administration alone).
 //
 // # Design
 //

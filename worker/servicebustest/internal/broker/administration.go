@@ -145,6 +145,7 @@ func (e *entity) update(cfg Config) error {
 	}
 	e.cfg = cfg
 	e.updatedAt = now
+	e.startIdle(cfg.AutoDeleteOnIdle)
 	e.dirty = true
 	for _, q := range []*Queue{e.main, e.dead} {
 		if q.forwardsTo() != "" {

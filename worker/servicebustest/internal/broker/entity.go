@@ -30,9 +30,10 @@ type entity struct {
 	recent       sightings // message ids of late, for duplicate detection
 	due          dueHeap
 	timer        *time.Timer
-	armedFor     time.Time // zero: no timer is running
-	ledger       *ledger   // nil: no history
-	accepted     int       // messages ever accepted
+	armedFor     time.Time   // zero: no timer is running
+	idle         *time.Timer // nil: see AutoDeleteOnIdle
+	ledger       *ledger     // nil: no history
+	accepted     int         // messages ever accepted
 	ended        ended
 	changed      chan struct{}  // nil until somebody waits for a change
 	dirty        bool           // something changed since the last leave
@@ -143,6 +144,7 @@ func (e *entity) close() {
 	e.mu.Lock()
 	e.closed = true
 	e.disarm()
+	e.stopIdle()
 	if e.main.sessions != nil {
 		e.main.sessions.end(e.over())
 	}

@@ -18,6 +18,8 @@ type Namespace struct {
 	entities map[string]*entity // by lower-case path; any goroutine, under mu
 	notify   func(Change)       // nil: nobody asked; any goroutine, under mu
 	closed   bool               // any goroutine, under mu
+
+	idling sync.WaitGroup // idle timers; Add under the mutex of their entity while that is open, Close waits
 }
 
 // NewNamespace returns an empty namespace. With history each entity remembers every message it ever had, which grows
@@ -40,4 +42,5 @@ func (n *Namespace) Close() {
 	for _, e := range entities {
 		e.close()
 	}
+	n.idling.Wait()
 }

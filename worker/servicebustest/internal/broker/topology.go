@@ -88,6 +88,7 @@ func (n *Namespace) add(e *entity, cfg Config) error {
 	if cfg.RequiresSession && e.kind != KindTopic {
 		e.main.sessions = newSessions(e.main)
 	}
+	e.startIdle(cfg.AutoDeleteOnIdle)
 	n.entities[key(e.name)] = e
 	if e.topic != nil {
 		e.topic.subscriptions = append(e.topic.subscriptions, e)
