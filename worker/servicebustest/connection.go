@@ -71,6 +71,7 @@ func (s *Server) serve(c *connection, raw net.Conn, certificates *tls.Config, ac
 	wire := s.wire
 	wire.Socket = raw
 	conn := transport.NewConn(nc, wire)
+	defer s.claims.Forget(conn.ID())
 	conn.Mute(action.Kind == transport.Swallow || action.Kind == transport.MuteConn)
 	s.mu.Lock()
 	c.amqp = conn

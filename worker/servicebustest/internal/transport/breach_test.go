@@ -50,19 +50,33 @@ func TestUnsupportedAttachIsRefusedLoudly(t *testing.T) {
 	}
 }
 
-func TestSecondTokenLinkIsRefused(t *testing.T) {
+func TestSecondPairOfTokenLinksIsRefused(t *testing.T) {
+	receiver := func(handle uint32, name string) frames.Attach {
+		return frames.Attach{Name: name, Handle: handle, Role: frames.RoleReceiver, Source: frames.Source("$cbs"), Target: frames.Target(name)}
+	}
 	withPeer(t, Config{}, func(p *peer) {
 		p.sender(0, "$cbs")
-		put(p, frames.Attach{Name: "again", Handle: 1, Role: frames.RoleSender, Target: frames.Target("$cbs")})
+		put(p, receiver(1, "first"))
 		p.flush()
-		if c := condition(p.expect("attach detach")[1].detach.Error); c != condNotAllowed {
-			t.Errorf("refused with %s", c)
+		p.expect("attach")
+		put(p, frames.Attach{Name: "again", Handle: 2, Role: frames.RoleSender, Target: frames.Target("$cbs")})
+		put(p, receiver(3, "second"))
+		p.flush()
+		got := p.expect("attach detach attach detach")
+		for _, refused := range []received{got[1], got[3]} {
+			if c := condition(refused.detach.Error); c != condNotAllowed {
+				t.Errorf("refused with %s", c)
+			}
 		}
-		put(p, frames.Detach{Handle: 1, Closed: true})
-		put(p, frames.Detach{Handle: 0, Closed: true})
+		for handle := range uint32(4) {
+			put(p, frames.Detach{Handle: handle, Closed: true})
+		}
 		p.flush()
-		p.expect("detach")
-		p.sender(2, "$cbs")
+		p.expect("detach detach")
+		p.sender(4, "$cbs")
+		put(p, receiver(5, "third"))
+		p.flush()
+		p.expect("attach")
 	})
 }
 

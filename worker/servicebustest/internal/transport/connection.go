@@ -70,7 +70,7 @@ type Conn struct {
 	sessions     map[uint16]*session // by the client's channel
 	channels     []*session          // by our channel, nil where free
 	names        map[linkName]*link  // links attached, for stealing
-	cbs          *link               // the connection's $cbs sender link
+	cbs          map[bool]*link      // the connection's links to $cbs, by whether the client sends
 	idle         idleWatch
 	ready        []*link // links that may have something to send, in turn
 }
@@ -100,6 +100,7 @@ func NewConn(nc net.Conn, cfg Config) *Conn {
 		news:     make(chan struct{}, 1),
 		sessions: map[uint16]*session{},
 		names:    map[linkName]*link{},
+		cbs:      map[bool]*link{},
 	}
 }
 

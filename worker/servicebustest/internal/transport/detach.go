@@ -76,8 +76,8 @@ func (l *link) close() {
 		delete(c.names, key)
 		c.unlinked()
 	}
-	if c.cbs == l {
-		c.cbs = nil
+	if c.cbs[l.info.Sender] == l {
+		delete(c.cbs, l.info.Sender)
 	}
 	for id, u := range l.s.unsettled {
 		if u.l == l {

@@ -9,7 +9,7 @@ import (
 	"batchterminator/worker/servicebustest/internal/message"
 )
 
-// cbsAddress is the node that takes tokens; a connection has one link to it.
+// cbsAddress is the node that takes tokens; a connection has one pair of links to it (Service Bus).
 const cbsAddress = "$cbs"
 
 // toRequests makes the link one half of a request/response pair. The halves find
@@ -17,18 +17,18 @@ const cbsAddress = "$cbs"
 func (l *link) toRequests(node Node) error {
 	c := l.s.c
 	l.toNode = true
+	if strings.EqualFold(l.info.Address, cbsAddress) {
+		if c.cbs[l.info.Sender] != nil {
+			return refusef(condNotAllowed, "only one pair of links to %s is allowed on a connection", cbsAddress)
+		}
+		c.cbs[l.info.Sender] = l
+	}
 	if !l.info.Sender {
 		l.info.Mode = ReceiveAndDelete
 		r := &responses{replyTo: l.attach.Target.Address}
 		l.out.source, l.replies = r, r
 		l.out.stop = r.Watch(l.out.waker(c))
 		return nil
-	}
-	if strings.EqualFold(l.info.Address, cbsAddress) {
-		if c.cbs != nil {
-			return refusef(condNotAllowed, "only one %s link is allowed on a connection", cbsAddress)
-		}
-		c.cbs = l
 	}
 	l.in = &incoming{l: l, node: node, limit: defaultMessageSize, deliveryCount: l.attach.InitialDeliveryCount.Value}
 	return nil
