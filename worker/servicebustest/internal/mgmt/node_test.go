@@ -51,9 +51,20 @@ func store(t *testing.T, q *broker.Queue, bodies ...string) {
 // request performs an operation and returns the reply's status, condition and body, checking what every reply has.
 func request(t *testing.T, q *broker.Queue, operation string, body any) (int32, string, codec.Map) {
 	t.Helper()
+	return requestFor(t, q, "", operation, body)
+}
+
+// requestFor is request on behalf of a link of connection 1, as clients name it; none if link is empty.
+func requestFor(t *testing.T, q *broker.Queue, link, operation string, body any) (int32, string, codec.Map) {
+	t.Helper()
 	req := &message.Message{}
 	if err := req.ApplicationProperties.Set("operation", operation); err != nil {
 		t.Fatal(err)
+	}
+	if link != "" {
+		if err := req.ApplicationProperties.Set("associated-link-name", link); err != nil {
+			t.Fatal(err)
+		}
 	}
 	if err := req.SetValue(body); err != nil {
 		t.Fatal(err)
@@ -63,7 +74,7 @@ func request(t *testing.T, q *broker.Queue, operation string, body any) (int32, 
 	if err != nil {
 		t.Fatal(err)
 	}
-	reply, err := message.Parse(New(q).Respond(transport.Request{}, req).Append(nil))
+	reply, err := message.Parse(New(q).Respond(transport.Request{Link: transport.Link{Conn: 1, Name: "management"}}, req).Append(nil))
 	if err != nil {
 		t.Fatal(err)
 	}
