@@ -15,7 +15,7 @@ func (c serveCommand) introduce(w io.Writer, bus *servicebustest.Server, names [
 	if secure := bus.SecureConnectionString(); secure != "" {
 		say("With TLS, for AMQP, WebSocket and administration:\n  %s\n", secure)
 		if c.CAFile != "" {
-			say("  export SSL_CERT_FILE='%s'        # for Go and Python; takes the place of the system's\n", c.CAFile)
+			say("  export SSL_CERT_FILE='%s'        # for Go, in place of the system's\n", c.CAFile)
 			say("  export NODE_EXTRA_CA_CERTS='%s'  # for Node.js\n", c.CAFile)
 		}
 	}

@@ -157,3 +157,22 @@ func TestAdministrationAnswersWithTheSchemeItWasAskedBy(t *testing.T) {
 		}
 	}
 }
+
+// Whoever connects and says nothing, or stops in the middle of a handshake, costs the others nothing.
+func TestSilentClientsHoldNobodyUp(t *testing.T) {
+	t.Parallel()
+	s := overTLS(t)
+	host := strings.TrimSuffix(firstHost(s.SecureConnectionString()), "/")
+	for _, first := range []string{"", "A", "\x16\x03\x01", "GET / HT", "AMQP\x03\x01\x00\x00"} {
+		nc, err := new(net.Dialer).DialContext(context.Background(), "tcp", host)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = nc.Close() }()
+		if _, err := io.WriteString(nc, first); err != nil {
+			t.Fatal(err)
+		}
+	}
+	client := newClientWith(t, s.SecureConnectionString(), &azservicebus.ClientOptions{TLSConfig: trusting(t, s)})
+	sendAndReceive(t, rig{s, client, s.Queue(queueName)})
+}
