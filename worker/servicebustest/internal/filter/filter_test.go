@@ -94,7 +94,7 @@ var conditions = map[truth][]string{
 	isTrue: {
 		"1=1", "color = 'red'", "COLOR='red'", "user.Color='red'", "USER.color = 'red'", "[color] = 'red'", `"color" = 'red'`,
 		"quantity = 10", "quantity = 10.0", "quantity <> 9", "quantity != 9", "quantity >= 10", "quantity <= 10", "quantity > 9", "quantity < 11",
-		"ratio = 0.5", "ratio < 1", "1 > ratio", "big > 9223372036854775807", "quantity < 1e3", "5E-1 = ratio",
+		"ratio = 0.5", "ratio >= 0.5", "ratio <= 0.5", "ratio < 1", "1 > ratio", "big > 9223372036854775807", "quantity < 1e3", "5E-1 = ratio",
 		"color < 'ree'", "color > 'Red'", "color <> 'Red'", "'It''s' = 'It''s'", "yes = TRUE", "no = false", "yes <> no",
 		"when = @noon", "when + @hour > @noon", "when - @hour < @NOON", "@hour + when > when", "when - @noon < @hour", "@hour + @hour > span", "span - @hour < @hour", "-span < span",
 		"id = @id", "id <> newid()", "newid() <> newid()", "bytes = @bytes", "color = @text", "quantity = @n * 2",
@@ -113,7 +113,7 @@ var conditions = map[truth][]string{
 		"1=1 OR missing = 1", "missing = 1 OR 1=1", "1=1 OR color > 5", "NOT (missing = 1 AND 1=0)",
 	},
 	isFalse: {
-		"1=0", "color = 'Red'", "color = 'blue'", "quantity > 10", "quantity < 10", "quantity <> 10.0", "yes = no", "color NOT LIKE 'r%'", "color LIKE 'r'", "color LIKE ''", "'' LIKE '_'",
+		"1=0", "ratio > 0.5", "ratio < 0.5", "quantity > 10.0", "quantity < 10.0", "quantity > 10", "color = 'Red'", "color = 'blue'", "quantity > 10", "quantity < 10", "quantity <> 10.0", "yes = no", "color NOT LIKE 'r%'", "color LIKE 'r'", "color LIKE ''", "'' LIKE '_'",
 		"color NOT IN ('red', missing)", "color IN ('blue')", "color IS NULL", "nothing IS NOT NULL", "EXISTS(missing)", "NOT EXISTS(nothing)", "EXISTS(sys.To)", "nan = nan", "nan < 1", "nan > 1", "nan <= nan",
 		"1=0 AND missing = 1", "missing = 1 AND 1=0", "1=0 AND color > 5", "NOT 1=1", "id = newid()", "bytes <> @bytes",
 		"NOT 1=0 AND 1=0", "NOT (1=0 OR 1=1)",

@@ -43,6 +43,7 @@ func TestSyntaxErrorsSayWhereAndWhatWasExpected(t *testing.T) {
 		"f(1) = 1":                  `character 1: expected the function newid, property or p, found "f"`,
 		"newid(1) = id":             `character 7: expected ), found "1"`,
 		"p('a' = 1":                 "character 3: expected a value, found the condition 'a' = 1",
+		"p(":                        "character 3: expected a property, a constant or (, found the end",
 		"p('a' 1":                   `character 7: expected ), found "1"`,
 		"a IS 1":                    `character 6: expected NULL, found "1"`,
 		"1 IS NULL":                 "character 1: expected a property before IS, found 1",
@@ -155,6 +156,29 @@ func TestPrintedConditionsMeanTheSame(t *testing.T) {
 			if once != twice || err != nil || got != want {
 				t.Errorf("%s prints as %s, then %s, which is %v, %v", text, once, twice, got, err)
 			}
+		}
+	}
+}
+
+func TestPrintingNeedsNoMoreThanItMust(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]string{
+		"((a_1) = (((1))))":                       "a_1 = 1",
+		"[a_1]=2.0 and not([b c]>-3)":             "a_1 = 2.0 AND NOT [b c] > -3",
+		"(a=1 or b=1) and (c=1 and d=1)":          "(a = 1 OR b = 1) AND (c = 1 AND d = 1)",
+		"(a=1 and b=1) or c=1":                    "a = 1 AND b = 1 OR c = 1",
+		"not (a=1 and b=1)":                       "NOT (a = 1 AND b = 1)",
+		"(a+b)*c-(d-e)-f%g = (a*b)+c":             "(a + b) * c - (d - e) - f % g = a * b + c",
+		"-(a+1) = +b":                             "-(a + 1) = +b",
+		"a not like 'x''y' escape '!'":            "a NOT LIKE 'x''y' ESCAPE '!'",
+		"a in(1,NULL,true)or a not in('')":        "a IN (1, NULL, TRUE) OR a NOT IN ('')",
+		"user.a is null and SYS.[To] is not NULL": "a IS NULL AND sys.To IS NOT NULL",
+		`exists("a""]") or p('x') = newid()`:      `EXISTS ([a"]]]) OR property('x') = newid()`,
+		"[not] = @N and [1a] = 1e21":              "[not] = @N AND [1a] = 1e+21",
+	} {
+		once, _, _, _ := reprint(t, text)
+		if once != want {
+			t.Errorf("%s prints as\n%s, want\n%s", text, once, want)
 		}
 	}
 }
