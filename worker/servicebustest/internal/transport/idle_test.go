@@ -6,6 +6,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"batchterminator/worker/servicebustest/internal/codec"
 	"batchterminator/worker/servicebustest/internal/frames"
 )
 
@@ -67,6 +68,26 @@ func TestUseOfALinkMovesItsEnd(t *testing.T) {
 			})
 		})
 	}
+}
+
+func TestSendingAndSettlingAreUse(t *testing.T) {
+	b := newBench()
+	b.queue("q").put([]byte("1"))
+	withPeer(t, Config{Namespace: b, Idle: limits, IdleTimeout: time.Hour}, func(p *peer) {
+		p.receiver(0, "q")
+		p.sender(1, "other")
+		put(p, credit(0, 0, 1, false))
+		p.flush()
+		p.expect("transfer")
+		pass(9 * time.Minute)
+		put(p, frames.Disposition{Role: frames.RoleReceiver, Settled: true, State: frames.Accepted{}})
+		p.transfer(frames.Transfer{Handle: 1, DeliveryID: codec.Some[uint32](0), Settled: true}, "2")
+		p.flush()
+		pass(9 * time.Minute)
+		p.expect("")
+		pass(time.Minute)
+		p.expect("detach detach")
+	})
 }
 
 func TestHeartbeatsDoNotKeepALink(t *testing.T) {
