@@ -109,6 +109,23 @@ func TestRuleChangesCountForLaterMessages(t *testing.T) {
 	})
 }
 
+// meanwhile is a filter during which something else happens.
+type meanwhile func() error
+
+func (m meanwhile) Match(*Message) (bool, error) { return false, m() }
+
+func TestRulesThatChangeDuringAFanOutCountFromTheNext(t *testing.T) {
+	planned(t, func(t *testing.T, p plan) {
+		var sub *Queue
+		change := meanwhile(func() error { return ruleErr(sub.UpdateRule(Rule{Name: "b", Filter: FalseFilter{}})) })
+		topic := p.topic("t", Config{})
+		sub = p.subscription("t", "s", Config{}, Rule{Name: "a", Filter: change}, Rule{Name: "b", Filter: TrueFilter{}})
+		send(t, topic, Message{ID: "1"})
+		send(t, topic, Message{ID: "2"})
+		wantIDs(t, sub, "1")
+	})
+}
+
 func TestRuleOperationsAreRefusedWhereTheyDoNotFit(t *testing.T) {
 	planned(t, func(t *testing.T, p plan) {
 		p.topic("t", Config{})
