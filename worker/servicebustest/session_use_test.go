@@ -112,3 +112,39 @@ func TestSessionIsReceivedAndDeleted(t *testing.T) {
 		wantCounts(t, r.queue, servicebustest.Counts{Accepted: 2, Active: 1, Completed: 1})
 	})
 }
+
+func TestSubscriptionHasSessions(t *testing.T) {
+	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, r rig) {
+		ctx, cancel := context.WithTimeout(context.Background(), patience)
+		defer cancel()
+		waiting, stop := context.WithTimeout(ctx, time.Second)
+		defer stop()
+		_, err := r.client.AcceptNextSessionForSubscription(waiting, "topic", "sub", nil)
+		wantCode(t, err, azservicebus.CodeTimeout)
+		sender, err := r.client.NewSender("topic", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeLink(t, sender.Close) })
+		id := "session1"
+		for _, m := range []*azservicebus.Message{{SessionID: &id}, {}} { // the topic takes both
+			if err := sender.SendMessage(ctx, m, nil); err != nil {
+				t.Fatal(err)
+			}
+		}
+		receiver, err := r.client.AcceptNextSessionForSubscription(ctx, "topic", "sub", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { closeLink(t, receiver.Close) })
+		got, err := receiver.ReceiveMessages(ctx, 2, nil)
+		if err != nil || len(got) != 1 || *got[0].SessionID != id {
+			t.Fatalf("received %d messages, %v", len(got), err)
+		}
+		dead := r.Subscription("topic", "sub").DeadLettered()
+		if len(dead) != 1 || dead[0].SessionID != nil {
+			t.Errorf("dead-lettered %+v, want the message without a session", dead)
+		}
+	}, servicebustest.WithTopic("topic", servicebustest.TopicConfig{}),
+		servicebustest.WithSubscription("topic", "sub", servicebustest.SubscriptionConfig{RequiresSession: true}))
+}
