@@ -37,6 +37,7 @@ type node struct {
 
 	tag   xml.Name // as written, to match the end tag
 	start int64    // offset of inner
+	depth int      // 0 for the document
 }
 
 // parse reads a document. It resolves prefixes itself, since the standard decoder takes an undeclared prefix for a
@@ -45,7 +46,7 @@ func parse(body []byte) (*node, error) {
 	body = bytes.TrimPrefix(body, []byte("\ufeff"))
 	d := xml.NewDecoder(bytes.NewReader(body))
 	root := &node{} // the document
-	current, depth := root, 0
+	current := root
 	for {
 		before := d.InputOffset()
 		token, err := d.RawToken()
@@ -60,17 +61,11 @@ func parse(body []byte) (*node, error) {
 		}
 		switch token := token.(type) {
 		case xml.StartElement:
-			if depth++; depth > maxDepth {
-				return nil, fmt.Errorf("xml: more than %d nested elements", maxDepth)
-			}
-			if current == root && len(root.children) > 0 {
-				return nil, errors.New("xml: more than one element at the top")
-			}
 			if current, err = current.open(token, d.InputOffset()); err != nil {
 				return nil, err
 			}
 		case xml.EndElement:
-			if depth--; current == root || token.Name != current.tag {
+			if current == root || token.Name != current.tag {
 				return nil, fmt.Errorf("xml: unexpected end of %s", token.Name.Local)
 			}
 			current.inner = body[current.start:before]
@@ -88,36 +83,58 @@ func parse(body []byte) (*node, error) {
 
 // open adds the element that a start tag begins.
 func (n *node) open(token xml.StartElement, start int64) (*node, error) {
-	child := &node{parent: n, tag: token.Name, start: start}
-	for _, a := range token.Attr {
-		switch {
-		case a.Name.Space == "xmlns":
-			child.declared = append(child.declared, xml.Attr{Name: xml.Name{Local: a.Name.Local}, Value: a.Value})
-		case a.Name.Space == "" && a.Name.Local == "xmlns":
-			child.declared = append(child.declared, xml.Attr{Value: a.Value})
-		}
+	child := &node{parent: n, tag: token.Name, start: start, depth: n.depth + 1}
+	switch {
+	case child.depth > maxDepth:
+		return nil, fmt.Errorf("xml: more than %d nested elements", maxDepth)
+	case n.depth == 0 && len(n.children) > 0:
+		return nil, errors.New("xml: more than one element at the top")
 	}
+	child.declare(token.Attr)
 	if len(child.declared) > maxDeclared {
 		return nil, fmt.Errorf("xml: more than %d namespaces on one element", maxDeclared)
 	}
-	var err error
-	if child.name, err = child.resolve(token.Name); err != nil {
+	if err := child.qualify(token.Attr); err != nil {
 		return nil, err
-	}
-	for _, a := range token.Attr {
-		if a.Name.Space == "xmlns" || a.Name.Local == "xmlns" {
-			continue
-		}
-		name := a.Name
-		if name.Space != "" { // an attribute without a prefix has no namespace
-			if name, err = child.resolve(a.Name); err != nil {
-				return nil, err
-			}
-		}
-		child.attrs = append(child.attrs, xml.Attr{Name: name, Value: a.Value})
 	}
 	n.children = append(n.children, child)
 	return child, nil
+}
+
+// declare takes the namespaces out of a start tag.
+func (n *node) declare(attrs []xml.Attr) {
+	for _, a := range attrs {
+		if prefix, ok := declaration(a); ok {
+			n.declared = append(n.declared, xml.Attr{Name: xml.Name{Local: prefix}, Value: a.Value})
+		}
+	}
+}
+
+// declaration says whether an attribute declares a namespace, and for which prefix.
+func declaration(a xml.Attr) (prefix string, ok bool) {
+	if a.Name.Space == "xmlns" {
+		return a.Name.Local, true
+	}
+	return "", a.Name == xml.Name{Local: "xmlns"}
+}
+
+// qualify resolves the names of the element and of its attributes.
+func (n *node) qualify(attrs []xml.Attr) (err error) {
+	if n.name, err = n.resolve(n.tag); err != nil {
+		return err
+	}
+	for _, a := range attrs {
+		if _, ok := declaration(a); ok {
+			continue
+		}
+		if a.Name.Space != "" { // an attribute without a prefix has no namespace
+			if a.Name, err = n.resolve(a.Name); err != nil {
+				return err
+			}
+		}
+		n.attrs = append(n.attrs, a)
+	}
+	return nil
 }
 
 // resolve turns a prefix into the namespace it stands for here.
