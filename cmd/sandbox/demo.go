@@ -149,7 +149,9 @@ func (d *demo) breakThings() {
 	completion := servicebustest.When(func(c servicebustest.Call) bool { return c.Settlement == "complete" })
 	d.bus.OnNext(servicebustest.SettleEcho, servicebustest.Swallow(), completion)
 	d.bus.OnNext(servicebustest.Flow, servicebustest.DropConnection(), servicebustest.OnEntity(queueName), d.cuts.noted())
-	d.bus.OnNext(servicebustest.Flow, servicebustest.DetachLink("amqp:link:detach-forced", "the link was idle"), servicebustest.OnEntity(queueName), d.cuts.noted())
+	for _, condition := range []string{"amqp:link:detach-forced", "com.microsoft:server-busy"} {
+		d.bus.OnNext(servicebustest.Flow, servicebustest.DetachLink(condition, "by the demo"), servicebustest.OnEntity(queueName), d.cuts.noted())
+	}
 }
 
 // cuts remembers when connections and links were cut.
