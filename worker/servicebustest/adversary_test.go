@@ -153,11 +153,33 @@ func (a *adversary) step() {
 }
 
 func (a *adversary) attach() {
-	address := pick(&a.script, queueName, queueName+"/$deadletterqueue", queueName+"/$management", "$cbs", "missing", "", "$management")
+	address := pick(&a.script, queueName, queueName+"/$deadletterqueue", queueName+"/$management", "$cbs", "missing", "", "$management",
+		sessionsName, sessionsName+"/$management", topicName, topicName+"/subscriptions/all")
+	source := frames.Source(address)
+	if sessions := a.byte(); sessions&1 == 1 {
+		source = withSession(address, pick[any](&a.script, nil, "", "s", codec.Described{Descriptor: sessionFilter, Value: "s"}, int32(1)))
+	}
 	put(a, pick(&a.script, uint16(0), 1), frames.Attach{
 		Name: pick(&a.script, "a", "b", "c", "d"), Handle: a.number(), Role: a.bool(),
-		SenderMode: codec.Option[uint8]{Value: a.byte() % 3, Set: a.bool()}, Source: frames.Source(address), Target: frames.Target(address),
+		SenderMode: codec.Option[uint8]{Value: a.byte() % 3, Set: a.bool()}, Source: source, Target: frames.Target(address),
 	})
+}
+
+const sessionsName = "ordered"
+
+// sessionFilter is what Service Bus names the session that a receiver wants.
+const sessionFilter = codec.Symbol("com.microsoft:session-filter")
+
+// withSession is a source with a session filter.
+func withSession(address string, session any) frames.Terminus {
+	const descriptor = 0x28
+	raw, err := codec.Append(nil, codec.Described{Descriptor: uint64(descriptor), Value: []any{
+		address, nil, nil, nil, nil, nil, nil, codec.Map{{Key: sessionFilter, Value: session}},
+	}})
+	if err != nil {
+		panic(err) // all of these types encode
+	}
+	return frames.Terminus{Raw: raw, Address: address}
 }
 
 func (a *adversary) transfer() {
@@ -173,9 +195,14 @@ func (a *adversary) transfer() {
 
 func (a *adversary) payload() []byte {
 	m := &message.Message{}
-	switch a.byte() % 5 {
+	switch a.byte() % 6 {
 	case 0:
 		m.SetData([]byte("sent by the adversary"))
+	case 5:
+		m.SetData([]byte("for a session"))
+		if err := m.SetProperties(message.Properties{GroupID: codec.Some(pick(&a.script, "", "s", "t"))}); err != nil {
+			panic(err) // there is no id that could be of a wrong type
+		}
 	case 1:
 		m.SetData([]byte("first"))
 		one := m.Append(nil)

@@ -43,7 +43,11 @@ var scripts = []string{
 }
 
 func assault(t *testing.T, program []byte) {
-	s := servicebustest.New(t, servicebustest.WithQueue(queueName, servicebustest.QueueConfig{MaxDeliveryCount: 3}))
+	s := servicebustest.New(t,
+		servicebustest.WithQueue(queueName, servicebustest.QueueConfig{MaxDeliveryCount: 3}),
+		servicebustest.WithQueue(sessionsName, servicebustest.QueueConfig{RequiresSession: true}),
+		servicebustest.WithTopic(topicName, servicebustest.TopicConfig{}),
+		servicebustest.WithSubscription(topicName, "all", servicebustest.SubscriptionConfig{}))
 	q := s.Queue(queueName)
 	for i := range 8 {
 		if _, err := q.Send(servicebustest.Message{ID: fmt.Sprint("m", i), Body: make([]byte, 100)}); err != nil {
@@ -64,7 +68,9 @@ func assault(t *testing.T, program []byte) {
 	if breach != nil {
 		t.Errorf("the server broke the protocol: %v", breach)
 	}
-	conserved(t, q)
+	for _, q := range []*servicebustest.Queue{q, s.Queue(sessionsName), s.Topic(topicName), s.Subscription(topicName, "all")} {
+		conserved(t, q)
+	}
 	time.Sleep(2 * time.Minute) // virtual: what the adversary locked is free, or dead-lettered
 	if n := s.Connections(); n != 0 {
 		t.Errorf("%d connections are left", n)
@@ -84,7 +90,7 @@ func assault(t *testing.T, program []byte) {
 func conserved(t *testing.T, q *servicebustest.Queue) {
 	t.Helper()
 	c := q.Counts()
-	if sum := c.Active + c.Locked + c.Deferred + c.Scheduled + c.DeadLettered + c.Completed + c.Expired + c.Cancelled; sum != c.Accepted {
+	if sum := c.Active + c.Locked + c.Deferred + c.Scheduled + c.DeadLettered + c.Completed + c.Expired + c.Cancelled + c.Forwarded; sum != c.Accepted {
 		t.Errorf("%d of %d messages are accounted for: %+v", sum, c.Accepted, c)
 	}
 	if live := len(q.Messages()); live != c.Active+c.Locked+c.Deferred+c.Scheduled {
