@@ -108,7 +108,9 @@ func (c *Conn) answerOpen(o frames.Open) {
 	c.frameLimit = max(min(o.MaxFrameSize.Or(c.cfg.MaxFrameSize), c.cfg.MaxFrameSize), frames.MinMaxFrameSize)
 	send(c, 0, frames.Open{
 		ContainerID:  c.cfg.ContainerID,
-		MaxFrameSize: codec.Some(c.cfg.MaxFrameSize),
+		// No larger than the client's own: the C library below the older Python SDK cannot write a larger frame than it
+		// reads, yet takes our word for how large its frames may be.
+		MaxFrameSize: codec.Some(c.frameLimit),
 		ChannelMax:   codec.Some[uint16](channelMax),
 		IdleTimeout:  codec.Some(uint32(c.cfg.IdleTimeout.Milliseconds())),
 	})

@@ -46,6 +46,24 @@ func TestSilentClientIsClosed(t *testing.T) {
 	})
 }
 
+func TestOpenAnnouncesNoLargerFramesThanTheClientTakes(t *testing.T) {
+	for _, c := range []struct{ theirs, ours, want uint32 }{
+		{theirs: 1024, ours: 4096, want: 1024},
+		{theirs: 4096, ours: 1024, want: 1024},
+	} {
+		t.Run(fmt.Sprintf("%d of %d", c.theirs, c.ours), func(t *testing.T) {
+			withStranger(t, Config{MaxFrameSize: c.ours}, func(p *peer) {
+				p.out = append(p.out, "AMQP\x00\x01\x00\x00"...)
+				put(p, frames.Open{ContainerID: "peer", MaxFrameSize: codec.Some(c.theirs)})
+				p.flush()
+				if got := p.expect("AMQP open")[1].open.MaxFrameSize; got != codec.Some(c.want) {
+					t.Errorf("announced %v, want %d", got, c.want)
+				}
+			})
+		})
+	}
+}
+
 func TestOversizedFrameClosesTheConnection(t *testing.T) {
 	withPeer(t, Config{MaxFrameSize: 1024}, func(p *peer) {
 		p.out = append(p.out, 0, 0, 4, 1, 2, 0, 0, 0)
