@@ -107,7 +107,7 @@ func (c *Conn) answerOpen(o frames.Open) {
 	c.channelLimit = o.ChannelMax.Or(math.MaxUint16)
 	c.frameLimit = max(min(o.MaxFrameSize.Or(c.cfg.MaxFrameSize), c.cfg.MaxFrameSize), frames.MinMaxFrameSize)
 	send(c, 0, frames.Open{
-		ContainerID:  c.cfg.ContainerID,
+		ContainerID: c.cfg.ContainerID,
 		// No larger than the client's own: the C library below the older Python SDK cannot write a larger frame than it
 		// reads, yet takes our word for how large its frames may be.
 		MaxFrameSize: codec.Some(c.frameLimit),
