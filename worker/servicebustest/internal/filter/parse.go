@@ -211,8 +211,9 @@ func (p *parser) signed() (operand, error) {
 	if op == "" {
 		return p.primary()
 	}
-	// A minus in front of digits belongs to the number, or the smallest integer could not be written.
-	if n := p.peek(); op == "-" && (n.kind == integerToken || n.kind == decimalToken) {
+	// A minus in front of digits belongs to the number, or the smallest integer could not be written. Not so in front of
+	// the integer 0, which keeps no sign: what is printed would lose it.
+	if n := p.peek(); op == "-" && (n.kind == integerToken && n.value != uint64(0) || n.kind == decimalToken) {
 		p.next()
 		c, err := number(n, true)
 		return operand{expr: c, at: at}, err

@@ -262,7 +262,7 @@ func FuzzParse(f *testing.F) {
 			f.Add(text)
 		}
 	}
-	for _, text := range []string{"SET a = 1; REMOVE [b]", "SET sys.Label = p('x') + @text SET b=-1e9", "a IN (", "'", "--1=1"} {
+	for _, text := range []string{"SET a = 1; REMOVE [b]", "SET sys.Label = p('x') + @text SET b=-1e9", "a IN (", "'", "--1=1", "a < 1----0"} {
 		f.Add(text)
 	}
 	f.Fuzz(func(t *testing.T, text string) {
