@@ -6,11 +6,13 @@ package worker
 import (
 	"context"
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
@@ -29,16 +31,25 @@ const (
 	portPlain = "5672"
 )
 
-// transport dials the connections of one SDK client, and remembers why the watch ended one.
+// errDialled refuses the SDK a second connection.
+var errDialled = errors.New("this client had its connection")
+
+// transport dials the one connection of one SDK client, and remembers why the watch ended it. One, because the SDK would
+// dial again for whoever calls next, before the client is given up: such a call builds links that nobody closes, with
+// goroutines that renew their claims.
 type transport struct {
 	dial func(ctx context.Context, host string) (net.Conn, error)
 
-	mu    sync.Mutex
-	wedge error // any goroutine, under mu
+	dialled atomic.Bool
+	mu      sync.Mutex
+	wedge   error // any goroutine, under mu
 }
 
 // connect is the SDK's hook for connections of another kind. It is meant for WebSocket; any net.Conn is taken.
 func (t *transport) connect(ctx context.Context, args azservicebus.NewWebSocketConnArgs) (net.Conn, error) {
+	if t.dialled.Swap(true) {
+		return nil, errDialled
+	}
 	target, err := url.Parse(args.Host)
 	if err != nil {
 		return nil, fmt.Errorf("dial Service Bus: %w", err)
