@@ -18,9 +18,13 @@ func TestMain(m *testing.M) {
 // leakChecked fails a run that leaves goroutines behind.
 type leakChecked struct{ m *testing.M }
 
+// claimRenewer is what the SDK leaves behind when a call begins while it tears a link down: it builds links that its
+// client does not know of. They end with the connection, and this goroutine at the next renewal of its token.
+const claimRenewer = "github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus/internal.(*Namespace).startNegotiateClaimRenewer.func3"
+
 func (l leakChecked) Run() int {
 	code := l.m.Run()
-	if err := goleak.Find(); err != nil && code == 0 {
+	if err := goleak.Find(goleak.IgnoreAnyFunction(claimRenewer)); err != nil && code == 0 {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
