@@ -2,7 +2,9 @@ package batchapi
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
+	"errors"
 	"net/http"
 	"strconv"
 	"strings"
@@ -26,11 +28,36 @@ type answer struct {
 	clientRequestID string
 }
 
+var (
+	errAnotherRequest = errors.New("the answer is to another request")
+	errNotBatch       = errors.New("not an answer of Batch")
+)
+
 // settleRequestID fills in the id that was sent where the service echoed none.
-func (a *answer) settleRequestID(sent string) {
-	if a.clientRequestID = a.header.Get(headerClientRequestID); a.clientRequestID == "" {
-		a.clientRequestID = sent
+// It reports false for the echo of another request: neither a success nor a
+// refusal is to be believed then.
+func (a *answer) settleRequestID(sent string) bool {
+	a.clientRequestID = cmp.Or(a.header.Get(headerClientRequestID), sent)
+	return strings.EqualFold(a.clientRequestID, sent)
+}
+
+// requestID is what Microsoft's support asks for; what a stranger puts in its
+// place reaches logs and the dead-letter queue no longer than an id.
+func (a *answer) requestID() string {
+	id := a.header.Get(headerRequestID)
+	return id[:min(len(id), maxCodeBytes)]
+}
+
+// doubt says why a success of Terminate Task is none. 204 is the documented one;
+// any other has to look like Batch's, for portals and gateways say 200 too.
+func (a *answer) doubt() error {
+	if a.status == http.StatusNoContent || a.bodyErr != nil {
+		return a.bodyErr
 	}
+	if body := trimBOM(a.body); a.header.Get(headerRequestID) == "" || len(body) > 0 && !json.Valid(body) {
+		return errNotBatch
+	}
+	return nil
 }
 
 // asError reports the answer as a failure of operation.
@@ -38,12 +65,16 @@ func (a *answer) asError(operation string, cause error) *Error {
 	e := &Error{
 		Operation:       operation,
 		StatusCode:      a.status,
-		RequestID:       a.header.Get(headerRequestID),
+		RequestID:       a.requestID(),
 		ClientRequestID: a.clientRequestID,
 		ServerDate:      httpTime(a.header.Get("Date")),
 		Err:             cause,
 	}
-	e.RetryAfter, e.HasRetryAfter = retryAfter(a.header.Get("Retry-After"), e.ServerDate, time.Now())
+	for _, value := range a.header.Values("Retry-After") { // of a service and of a gateway before it: both are to be heeded
+		if wait, ok := retryAfter(value, e.ServerDate, time.Now()); ok {
+			e.RetryAfter, e.HasRetryAfter = max(e.RetryAfter, wait), true
+		}
+	}
 	if body, ok := decodeBatchError(a.body); ok {
 		e.Code = body.Code
 		e.Message = ErrorMessage{Lang: body.Message.Lang, Value: redact(body.Message.Value)}

@@ -1,16 +1,18 @@
 // Package batchapi speaks one operation of the Azure Batch service: Terminate
 // Task, and Get Task for callers that must look before they decide. One call
-// makes at most one HTTP request. Whether to try again, how long to wait and
+// makes at most one HTTP request, but that net/http repeats one whose connection,
+// kept from an earlier call, was closed before an answer began. Whether to try again, how long to wait and
 // what a refusal means are decisions of package handler; this package only
 // reports, exactly, what was sent and what was answered.
 //
 // # What a caller gets back
 //
-//	nil             Batch answered with success (2xx; see StatusCode)
+//	nil             Batch answered with success (204, or see StatusCode)
 //	*Error          Batch, or something in front of it, answered otherwise
 //	*ArgumentError  the call was refused here; nothing was sent
 //	*CredentialError  no token could be had; nothing was sent to Batch
-//	anything else   the network, wrapped once; the call may have been applied
+//	anything else   the network, or an answer to another request, wrapped once;
+//	                the call may have been applied
 //
 // An answer counts as soon as its status line is known: a body that is empty,
 // HTML, cut short, endless or hostile still yields an *Error, with Code empty.

@@ -1,6 +1,7 @@
 package batchapi
 
 import (
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -37,6 +38,10 @@ type Error struct {
 	// plain from Code being empty.
 	Err error
 }
+
+// ErrBodyBroken is in an Error whose body could not be read to its end, for
+// whatever reason: the code that decides may be in the part that is missing.
+var ErrBodyBroken = errors.New("body broken off")
 
 // ErrorMessage is the text for people.
 type ErrorMessage struct {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"net/http"
@@ -80,6 +81,10 @@ func (g *guard) do(req *http.Request, a *attempt) (*http.Response, error) {
 	// After the token, which may have taken a while: the service refuses
 	// requests older than 15 minutes.
 	out.Header[headerOCPDate] = []string{formatTime(time.Now())}
+	// Never sent, being empty: it tells net/http that the call may be repeated
+	// where a connection that had served before turns out to be closed. Only a
+	// new connection's failure is the caller's to see.
+	out.Header["Idempotency-Key"] = nil
 	resp, err := g.sender.send(out)
 	if err != nil {
 		return nil, err
@@ -121,6 +126,10 @@ func (g *guard) check(req *http.Request, path string) error {
 // hold; whatever is longer did not come from it.
 func readAnswer(resp *http.Response) *answer {
 	a := &answer{status: resp.StatusCode, header: resp.Header}
+	if resp.StatusCode == http.StatusSwitchingProtocols { // what follows is no body, and may never end
+		_ = resp.Body.Close()
+		resp.Body = nil
+	}
 	if resp.Body == nil || resp.Body == http.NoBody {
 		resp.Body = http.NoBody
 		return a
@@ -128,11 +137,11 @@ func readAnswer(resp *http.Response) *answer {
 	var err error
 	a.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBodyBytes+1))
 	_ = resp.Body.Close() // unread rest: closes the connection instead of draining it
-	if err == nil && len(a.body) > maxBodyBytes {
-		a.body, err = a.body[:maxBodyBytes], errBodyTooLong
-	}
-	if err != nil {
-		a.bodyErr = err
+	switch {
+	case err != nil:
+		a.bodyErr = fmt.Errorf("%w: %w", ErrBodyBroken, err)
+	case len(a.body) > maxBodyBytes:
+		a.body, a.bodyErr = a.body[:maxBodyBytes], errBodyTooLong
 	}
 	resp.Body = io.NopCloser(bytes.NewReader(a.body))
 	return a

@@ -102,7 +102,10 @@ func (c *Client) do(ctx context.Context, k call) (_ *answer, err error) {
 		return nil, fmt.Errorf("%s: %w", k.operation, err)
 	}
 	// An answer that arrived as the context ended is still the outcome.
-	a.answer.settleRequestID(sent)
+	if !a.answer.settleRequestID(sent) {
+		c.closeIdle() // a connection that is out of step stays so
+		return nil, fmt.Errorf("%s: %w", k.operation, errAnotherRequest)
+	}
 	if a.answer.status < 200 || a.answer.status > 299 {
 		return nil, a.answer.asError(k.operation, a.answer.bodyErr)
 	}

@@ -36,7 +36,8 @@ type TerminateTaskOptions struct {
 // may be absent.
 type TerminateTaskResponse struct {
 	// StatusCode is 204 by the contract; another 2xx means that the contract
-	// has drifted.
+	// has drifted. It is believed if it names a request id and its body, if it
+	// has one, is JSON, read to its end.
 	StatusCode int
 
 	// ClientRequestID is the service's echo, or what was sent where it gave none.
@@ -80,18 +81,22 @@ func (c *Client) TerminateTask(ctx context.Context, jobID, taskID string, option
 	if options == nil {
 		options = &TerminateTaskOptions{ReturnClientRequestID: true}
 	}
+	const operation = "terminate task"
 	answer, err := c.do(ctx, call{
-		operation: "terminate task", span: "Client.TerminateTask",
+		operation: operation, span: "Client.TerminateTask",
 		method: http.MethodPost, jobID: jobID, taskID: taskID, action: "/terminate",
 		options: options,
 	})
 	if err != nil {
 		return TerminateTaskResponse{}, err
 	}
+	if doubt := answer.doubt(); doubt != nil {
+		return TerminateTaskResponse{}, answer.asError(operation, doubt)
+	}
 	return TerminateTaskResponse{
 		StatusCode:      answer.status,
 		ClientRequestID: answer.clientRequestID,
-		RequestID:       answer.header.Get(headerRequestID),
+		RequestID:       answer.requestID(),
 		DataServiceID:   answer.header.Get(headerDataServiceID),
 		ETag:            answer.header.Get("ETag"),
 		LastModified:    httpTime(answer.header.Get("Last-Modified")),

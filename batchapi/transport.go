@@ -50,7 +50,7 @@ func newTransport(maxConns int) *http.Transport {
 		MaxConnsPerHost:        maxConns,
 		MaxIdleConnsPerHost:    maxConns,
 		// Azure's load balancers drop idle flows after four minutes, silently by
-		// default. A POST on such a connection is not replayed by net/http.
+		// default: a call on such a connection would wait in vain.
 		IdleConnTimeout: 90 * time.Second,
 		// No compressed answers: bodies are small, and a bounded read should
 		// bound what it reads.

@@ -8,7 +8,6 @@ import (
 	"crypto/x509"
 	"errors"
 	"fmt"
-	"io"
 	"net"
 	"slices"
 	"strings"
@@ -128,13 +127,7 @@ func batchSpoke(err error) bool {
 }
 
 // cutOff tells whether the connection failed inside an answer's body, before its code.
-func cutOff(err error) bool {
-	if batchSpoke(err) {
-		return false
-	}
-	_, network := errors.AsType[net.Error](err)
-	return network || errors.Is(err, io.ErrUnexpectedEOF)
-}
+func cutOff(err error) bool { return !batchSpoke(err) && errors.Is(err, batchapi.ErrBodyBroken) }
 
 // blamesMessage tells whether an answer blames a header or query parameter whose value came from the message.
 func blamesMessage(err error) bool {

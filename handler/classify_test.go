@@ -71,10 +71,10 @@ func TestAWrappedAnswerDecides(t *testing.T) {
 // dead-letter the request or complete it.
 func TestAnAnswerCutOffInItsBodyIsTriedAgain(t *testing.T) {
 	t.Parallel()
-	for _, cause := range []error{io.ErrUnexpectedEOF, reset("read"), context.DeadlineExceeded} {
+	for _, cause := range []error{io.ErrUnexpectedEOF, reset("read"), context.DeadlineExceeded, tls.RecordHeaderError{}, errors.New("bad chunk")} {
 		for status := 200; status < 600; status++ {
 			e := batchError(status, "")
-			e.Err = cause
+			e.Err = fmt.Errorf("%w: %w", batchapi.ErrBodyBroken, cause)
 			if got := classify(t.Context(), e); !got.retry || got.Decision() != Redeliver {
 				t.Errorf("%d cut off by %v: %+v", status, cause, got)
 			}

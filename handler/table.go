@@ -82,14 +82,15 @@ var silenceRules = []rule{
 	{cause: "TLS: certificate not trusted, of another host, or no TLS", when: untrusted, verdict: final(WrongEndpoint), why: "the peer could not prove that it is the account"},
 	{cause: "DNS: no such host", when: unknownHost, verdict: again(WrongEndpoint), why: "a misspelt account looks like a resolver's hiccup, so it is tried again before the account pauses"},
 	{cause: "no answer in time", when: timeout, verdict: again(TimedOut), why: "it may have been applied, and repeating it is harmless"},
-	{cause: "connection refused, reset or closed; resolver failing", verdict: again(Network), why: "it may have been applied, and repeating it is harmless"},
+	{cause: "connection refused, reset or closed; resolver failing; an answer to another request", verdict: again(Network), why: "it may have been applied, and repeating it is harmless"},
 }
 
 // madeRules are outcomes that no failed call has: of a success, a read, a setting, the message, the worker. They are here
 // to be told, not to decide.
 var madeRules = slices.Concat(
 	statuses(final(Terminated), "accepted", 204),
-	given("other than 204", nil, within(200, 299, final(Terminated), "a success, though not the documented one; the status on the log line tells")),
+	given("other than 204, with a request-id and no body but JSON", nil,
+		within(200, 299, final(Terminated), "a success, though not the documented one; the status on the log line tells")),
 	made("checked by a read: the task has completed", AlreadyCompleted, "nothing is left to terminate"),
 	made("checked by a read: Batch knows no such task", AlreadyGone, "a task that does not exist does not run; a setting makes it a dead letter"),
 	made("createdBefore: the task was created later", SkippedNewerIncarnation, "it is another task that reuses the id"),

@@ -1,9 +1,11 @@
 package batchtest
 
 import (
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -54,5 +56,29 @@ func SlowBody(status int, code string, gap time.Duration) Fault {
 				x.drop()
 			}
 		}
+	}}
+}
+
+// Raw takes the connection over: what answer writes there is what the client
+// gets, HTTP or not, until it returns or the account is closed. Over HTTP/2
+// there is no connection to take, and it is dropped.
+func Raw(answer func(io.ReadWriter)) Fault {
+	return Fault{name: "raw", run: func(x *exchange) {
+		conn, _, err := http.NewResponseController(x.w).Hijack()
+		if err != nil {
+			x.drop()
+		}
+		var closer sync.WaitGroup
+		done := make(chan struct{})
+		closer.Go(func() {
+			select {
+			case <-done:
+			case <-x.account.closing:
+			}
+			_ = conn.Close()
+		})
+		answer(conn)
+		close(done)
+		closer.Wait()
 	}}
 }

@@ -78,10 +78,16 @@ func answer(req *http.Request, status int, body string) *http.Response {
 		Body: io.NopCloser(bytes.NewReader([]byte(body))), ContentLength: int64(len(body)), Request: req}
 }
 
-// newIdentity gives every attempt an id of its own.
+// newIdentity gives every attempt an id of its own, and hides that from the client, which believes no answer to another's.
 func newIdentity(req *http.Request) (*http.Response, error) {
-	req.Header.Set("client-request-id", uuid.NewString())
-	return http.DefaultTransport.RoundTrip(req)
+	const header = "client-request-id"
+	id := req.Header.Get(header)
+	req.Header.Set(header, uuid.NewString())
+	resp, err := http.DefaultTransport.RoundTrip(req)
+	if err == nil {
+		resp.Header.Set(header, id)
+	}
+	return resp, err
 }
 
 // terminateTheJob sends the call where a task id of ".." would have sent it.
