@@ -43,8 +43,8 @@
 //
 // # Drain
 //
-// Readiness false → no new credit, what is on the wire is taken in → in-flight work finishes, its locks still
-// renewed → stragglers are interrupted and handed back as immediate copies → client closed → one final line.
+// Readiness false → no new credit, that which is out is withdrawn (withdraw.go) and what is on the wire taken in → in-flight
+// work finishes, its locks still renewed → stragglers are interrupted and handed back as immediate copies → client closed → one final line.
 //
 // # Rejected
 //

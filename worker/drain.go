@@ -2,12 +2,20 @@ package worker
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"time"
 
 	"go.uber.org/zap"
 
 	"batchterminator/handler"
+)
+
+const (
+	// quietLimit is how long nothing has to arrive before nothing is on its way: well above a round trip to the broker.
+	quietLimit = 250 * time.Millisecond
+	// collectLimit bounds the taking of what is on its way when intake ends.
+	collectLimit = time.Second
 )
 
 // The end of the grace period is divided from its end backwards.
@@ -73,6 +81,49 @@ func (t *tally) result() Report {
 	r := t.report
 	r.Left += t.open
 	return r
+}
+
+// collect takes the credit back that was out when intake ended, and what the broker has delivered on it by then.
+// Otherwise the link would close over messages on the wire, and their locks would have to expire, which burns a delivery of
+// each. Where credit cannot be withdrawn it takes what arrives until nothing does; what came longer ago than collectLimit
+// the SDK has given back by itself.
+func (w *Worker) collect(out credit) {
+	c := out.client
+	if c == nil || out.left == 0 || c.withdraw == nil && time.Since(out.since) > collectLimit {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), collectLimit)
+	defer cancel()
+	var drained <-chan struct{}
+	more := 0
+	if c.withdraw != nil {
+		drained, more = c.withdraw(), 1 // the SDK sends no flow unless it is asked for more than is out
+	}
+	for out.left > 0 {
+		last := drained == nil || isOver(drained)
+		until := drained
+		if last {
+			until = nil // what has arrived is still on its way through the SDK
+		}
+		msgs, err := w.receive(ctx, c, out.left+more, quietLimit, until)
+		for _, m := range msgs {
+			w.accept(c, m)
+		}
+		out.left -= len(msgs)
+		waited := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
+		if len(msgs) == 0 && (last || !waited || ctx.Err() != nil) {
+			return
+		}
+	}
+}
+
+func isOver(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }
 
 // drain ends the worker after its intake has ended: what is in flight finishes, its locks still renewed; stragglers are

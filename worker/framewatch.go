@@ -40,9 +40,10 @@ func (e *wedgeError) Error() string {
 
 // frameWatch follows the boundaries of the frames in a stream. It belongs to the goroutine that reads the stream.
 type frameWatch struct {
-	seen  []byte // of the current frame, up to watchedPart
-	left  uint32 // bytes of the current frame still to come, once its header is complete
-	blind bool   // this is no AMQP: nothing can be told
+	seen  []byte             // of the current frame, up to watchedPart
+	left  uint32             // bytes of the current frame still to come, once its header is complete
+	blind bool               // this is no AMQP: nothing can be told
+	other func(frame []byte) // sees each frame that passes, up to watchedPart; nil: nobody
 }
 
 // feed takes the next bytes of the stream and returns how many of them may pass, which is all unless they complete a
@@ -64,6 +65,9 @@ func (w *frameWatch) feed(p []byte) (int, *wedgeError) {
 		if w.left == 0 {
 			if condition := wedges(w.seen); condition != "" {
 				return at, &wedgeError{condition}
+			}
+			if w.other != nil {
+				w.other(w.seen)
 			}
 			w.seen = w.seen[:0]
 		}
@@ -91,7 +95,7 @@ func (w *frameWatch) begin() {
 // wedges returns the condition by which a frame would wedge the SDK, or "". A description that merely names one counts
 // too: an end of the connection too many costs a reconnect.
 func wedges(frame []byte) string {
-	body := frame[min(len(frame), 4*int(frame[4])):] // doff: the header's length in words
+	body := frameBody(frame)
 	switch performative(body) {
 	case performativeDetach, performativeEnd, performativeClose:
 	default:
@@ -103,18 +107,6 @@ func wedges(frame []byte) string {
 		}
 	}
 	return ""
-}
-
-// performative reads the descriptor of a frame's body, 0 for none that is a small number. Both of its forms are
-// understood (AMQP 1.0 part 1 §1.6.6), for what the broker may write and the SDK may read is not ours to narrow.
-func performative(body []byte) byte {
-	switch {
-	case len(body) >= 3 && body[0] == 0 && body[1] == 0x53: // smallulong
-		return body[2]
-	case len(body) >= 10 && body[0] == 0 && body[1] == 0x80 && binary.BigEndian.Uint64(body[2:]) <= 0xff: // ulong
-		return body[9]
-	}
-	return 0
 }
 
 // watchedConn is a connection whose incoming frames are watched. Like those of any net.Conn its methods may be called at

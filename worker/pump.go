@@ -24,10 +24,6 @@ const (
 	probeAfter = time.Minute
 	// probeTimeout bounds that proof.
 	probeTimeout = 5 * time.Second
-	// quietLimit is how long nothing has to arrive before nothing is on its way: well above a round trip to the broker.
-	quietLimit = 250 * time.Millisecond
-	// collectLimit bounds the taking of what is on its way when intake ends.
-	collectLimit = time.Second
 	// cautious is how long the pump receives one message at a time after the SDK panicked on a batch: long enough for the
 	// locks of the innocent ones to end, so that only the culprit's delivery count rises.
 	cautious = 2 * time.Minute
@@ -127,7 +123,7 @@ func (w *Worker) fetch(ctx context.Context) (out credit) {
 		if time.Now().Before(careful) {
 			n = 1
 		}
-		msgs, err := w.receive(ctx, c, n, closing)
+		msgs, err := w.receive(ctx, c, n, pollLimit, closing)
 		out = credit{client: c, left: n - len(msgs), since: time.Now()}
 		switch caught, panicked := errors.AsType[*panicError](err); {
 		case len(msgs) > 0:
@@ -157,38 +153,15 @@ func (w *Worker) fetch(ctx context.Context) (out credit) {
 	}
 }
 
-// credit is what the broker may still deliver on after a receive. The SDK cannot withdraw it.
+// credit is what the broker may still deliver on after a receive.
 type credit struct {
 	client *client
 	left   int
 	since  time.Time
 }
 
-// collect takes what the broker delivers on credit that was out when intake ended. Otherwise the link would close over
-// messages on the wire, and their locks would have to expire, which burns a delivery of each. What came longer ago than
-// collectLimit the SDK has given back by itself.
-func (w *Worker) collect(out credit) {
-	if out.client == nil || time.Since(out.since) > collectLimit {
-		return
-	}
-	ctx, cancel := context.WithTimeout(context.Background(), collectLimit)
-	defer cancel()
-	for out.left > 0 {
-		msgs, err := do(ctx, out.client, quietLimit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
-			return out.client.receiver.ReceiveMessages(ctx, out.left, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
-		})
-		for _, m := range msgs {
-			w.accept(out.client, m)
-		}
-		if err != nil || len(msgs) == 0 {
-			return
-		}
-		out.left -= len(msgs)
-	}
-}
-
-// receive asks for n messages, and withdraws the wish when a gate closes meanwhile.
-func (w *Worker) receive(ctx context.Context, c *client, n int, closing <-chan struct{}) ([]*azservicebus.ReceivedMessage, error) {
+// receive asks for n messages, and withdraws the wish when the channel is closed, which may be nil.
+func (w *Worker) receive(ctx context.Context, c *client, n int, limit time.Duration, closing <-chan struct{}) ([]*azservicebus.ReceivedMessage, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan struct{})
@@ -202,7 +175,7 @@ func (w *Worker) receive(ctx context.Context, c *client, n int, closing <-chan s
 	}()
 	w.metrics.Credits(n)
 	defer w.metrics.Credits(0)
-	return do(ctx, c, pollLimit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
+	return do(ctx, c, limit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
 		return c.receiver.ReceiveMessages(ctx, n, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
 	})
 }

@@ -103,6 +103,9 @@ type connection struct {
 	close  func(context.Context) error
 	// ended returns why the transport ended a connection of its own accord; nil if it did not.
 	ended func() error
+	// withdraw has the next receive take its credit back instead of adding to it; the channel is closed when the broker has
+	// given it up. Nil where the transport is not ours.
+	withdraw func() <-chan struct{}
 }
 
 // transport returns how to reach Service Bus, nil for the SDK's own way.
@@ -141,7 +144,7 @@ func (b ServiceBus) connect() (*connection, error) {
 	}
 	c := &connection{close: client.Close, ended: func() error { return nil }}
 	if t != nil {
-		c.ended = t.ended
+		c.ended, c.withdraw = t.ended, t.credit.want
 	}
 	if b.Queue == "" {
 		c.receiver, err = client.NewReceiverForSubscription(b.Topic, b.Subscription, nil)

@@ -38,7 +38,8 @@ var errDialled = errors.New("this client had its connection")
 // dial again for whoever calls next, before the client is given up: such a call builds links that nobody closes, with
 // goroutines that renew their claims.
 type transport struct {
-	dial func(ctx context.Context, host string) (net.Conn, error)
+	dial   func(ctx context.Context, host string) (net.Conn, error)
+	credit withdrawal
 
 	dialled atomic.Bool
 	mu      sync.Mutex
@@ -58,7 +59,7 @@ func (t *transport) connect(ctx context.Context, args azservicebus.NewWebSocketC
 	if err != nil {
 		return nil, fmt.Errorf("dial Service Bus: %w", err)
 	}
-	return &watchedConn{Conn: conn, tell: t.remember}, nil
+	return &watchedConn{Conn: &drainableConn{conn, &t.credit}, watch: frameWatch{other: t.credit.incoming}, tell: t.remember}, nil
 }
 
 func (t *transport) remember(wedge error) {

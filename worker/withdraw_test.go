@@ -1,0 +1,139 @@
+package worker
+
+import (
+	"bytes"
+	"encoding/binary"
+	"net"
+	"slices"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+// onChannel moves a frame to a channel.
+func onChannel(channel uint16, f string) []byte {
+	p := []byte(f)
+	binary.BigEndian.PutUint16(p[6:], channel)
+	return p
+}
+
+const (
+	receiving = "\x00\x53\x12\xc0\x10\x05\xa1\x04name\x43\x41\x40\x40" // a receiver, up to its settle modes
+	sending   = "\x00\x53\x12\xc0\x10\x05\xa1\x04name\x43\x42\x40\x40"
+	toCBS     = "\x00\x53\x12\xc0\x16\x05\xa1\x04$cbs\x52\x01\x41\x40\x40"
+)
+
+// list is a flow of these fields, as the SDK writes it.
+func flowOf(fields ...string) string {
+	list := strings.Join(fields, "")
+	return frame("\x00\x53\x13\xd0" + string(binary.BigEndian.AppendUint32(nil, uint32(4+len(list)))) + string(binary.BigEndian.AppendUint32(nil, uint32(len(fields)))) + list)
+}
+
+func uintField(v uint32) string { return "\x70" + string(binary.BigEndian.AppendUint32(nil, v)) }
+
+// credit is a flow with a delivery count and a link credit; the fields before are the session's and the handle.
+func creditFlow(delivered, credit uint32) string {
+	return flowOf("\x40", "\x52\x07", "\x43", uintField(5000), "\x43", uintField(delivered), uintField(credit))
+}
+
+// drainedAt is the broker's answer.
+func drainedAt(delivered uint32) []byte {
+	return []byte(flowOf("\x43", "\x52\x07", "\x43", uintField(5000), "\x52\x03", uintField(delivered), "\x43", "\x43", "\x41"))
+}
+
+func TestLastFlowTakesBackTheCreditThatIsOut(t *testing.T) {
+	t.Parallel()
+	var w withdrawal
+	w.outgoing(onChannel(3, frame(receiving)))
+	w.outgoing(onChannel(3, creditFlow(100, 40)))
+	drained := w.want()
+	got := w.outgoing(onChannel(3, creditFlow(110, 31))) // 10 have come, and the SDK asks for one more than is out
+	want := onChannel(3, flowOf("\x40", uintField(7), uintField(0), uintField(5000), uintField(0), uintField(110), uintField(30), "\x40", "\x41"))
+	equal(t, "flow", got, want)
+	w.incoming(drainedAt(139))
+	w.incoming([]byte(creditFlow(140, 0)))
+	equal(t, "drained by another answer", isOver(drained), false)
+	w.incoming(drainedAt(140))
+	w.incoming(drainedAt(140))
+	equal(t, "drained", isOver(drained), true)
+	again := w.outgoing(onChannel(3, creditFlow(110, 5)))
+	equal(t, "a later flow grants nothing new either", again, want)
+}
+
+func TestDeliveryCountWrapsAround(t *testing.T) {
+	t.Parallel()
+	var w withdrawal
+	w.outgoing(onChannel(3, frame(receiving)))
+	w.outgoing(onChannel(3, creditFlow(1<<32-10, 20)))
+	drained := w.want()
+	got := listFields(frameBody(w.outgoing(onChannel(3, creditFlow(1<<32-5, 20)))), flowFields)
+	equal(t, "credit", got[flowLinkCredit], 15)
+	w.incoming(drainedAt(10))
+	equal(t, "drained", isOver(drained), true)
+}
+
+// Everything but the credit of the receive link passes byte for byte, wanted or not.
+func TestOtherFramesAreNotTouched(t *testing.T) {
+	t.Parallel()
+	var w withdrawal
+	w.outgoing(onChannel(3, frame(receiving)))
+	w.outgoing(onChannel(4, frame(sending)))
+	w.outgoing(onChannel(5, frame(toCBS)))
+	w.want()
+	for _, f := range [][]byte{
+		onChannel(4, creditFlow(1, 2)), onChannel(5, creditFlow(1, 2)), onChannel(9, creditFlow(1, 2)),
+		onChannel(3, flowOf("\x40", "\x52\x07", "\x43", uintField(5000))), // the session's alone
+		onChannel(3, frame("\x00\x53\x14\xc0\x04\x01\x43")), onChannel(3, frame("")), []byte("AMQP\x00\x01\x00\x00"), []byte("AMQ"), nil,
+	} {
+		if got := w.outgoing(f); !bytes.Equal(got, f) {
+			t.Errorf("%q became %q", f, got)
+		}
+	}
+}
+
+// Whatever comes in or goes out, nothing breaks, and before credit is to be withdrawn nothing changes.
+func TestWithdrawalTakesAnyBytes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(rt *rapid.T) {
+		var w withdrawal
+		for range rapid.IntRange(1, 20).Draw(rt, "frames") {
+			start := rapid.SampledFrom([]string{"", receiving, creditFlow(1, 2)[frameHeader:], "\x00\x53\x13\xd0", "\x00\x53\x12\xc0"}).Draw(rt, "start")
+			f := onChannel(rapid.Uint16Range(0, 2).Draw(rt, "channel"), frame(start[:rapid.IntRange(0, len(start)).Draw(rt, "cut")]+string(rapid.SliceOf(rapid.Byte()).Draw(rt, "rest"))))
+			f[4] = rapid.Byte().Draw(rt, "doff")
+			w.incoming(f)
+			if got := w.outgoing(slices.Clone(f)); !bytes.Equal(got, f) {
+				rt.Fatalf("%q became %q", f, got)
+			}
+		}
+		w.want()
+		w.outgoing(onChannel(1, frame(receiving)))
+		w.outgoing(onChannel(1, creditFlow(rapid.Uint32().Draw(rt, "count"), rapid.Uint32().Draw(rt, "credit"))))
+	})
+}
+
+// The SDK's own count of what it wrote is what it asked to write.
+func TestRewrittenFlowCountsAsWritten(t *testing.T) {
+	t.Parallel()
+	near, far := net.Pipe()
+	var credit withdrawal
+	c := &drainableConn{near, &credit}
+	go func() {
+		_, _ = c.Write(onChannel(3, frame(receiving)))
+		_ = credit.want()
+		f := onChannel(3, creditFlow(1, 2))
+		if n, err := c.Write(f); n != len(f) || err != nil {
+			t.Errorf("wrote %d of %d, %v", n, len(f), err)
+		}
+		_ = near.Close()
+	}()
+	var all bytes.Buffer
+	if _, err := all.ReadFrom(far); err != nil {
+		t.Fatal(err)
+	}
+	if n := bytes.Count(all.Bytes(), []byte{0, 0x53, performativeFlow}); n != 1 {
+		t.Errorf("%d flows of %d bytes", n, all.Len())
+	}
+	_, err := c.Write(onChannel(3, creditFlow(1, 2)))
+	equal(t, "error of a closed connection", err != nil, true)
+}
