@@ -32,7 +32,14 @@ const (
 )
 
 // errDialled refuses the SDK a second connection.
-var errDialled = errors.New("this client had its connection")
+var errDialled = &finalError{errors.New("this client had its connection")}
+
+// finalError has the mark by which the SDK knows that trying again is in vain. Without it the goroutines that renew its
+// claims try at once and for ever, when a connection ends that nobody is using: while a gate is closed, for one.
+type finalError struct{ error }
+
+// NonRetriable is the mark, as azidentity's errors have it.
+func (*finalError) NonRetriable() {}
 
 // transport dials the one connection of one SDK client, and remembers why the watch ended it. One, because the SDK would
 // dial again for whoever calls next, before the client is given up: such a call builds links that nobody closes, with

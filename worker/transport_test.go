@@ -1,10 +1,12 @@
 package worker_test
 
 import (
+	"net/http"
 	"strings"
 	"testing"
 	"time"
 
+	"batchterminator/batchapi/batchtest"
 	"batchterminator/worker/servicebustest"
 )
 
@@ -54,4 +56,21 @@ func TestThrottledLinksAndConnectionsAreReplaced(t *testing.T) {
 			})
 		}
 	}
+}
+
+// While a gate is closed nobody uses the connection, which the broker ends in the end. The SDK's renewers of claims go on
+// without it, at the speed of the processor if they are let: no bubble gets past that, and no machine should have to.
+//
+// Scorecard: F3, R28.
+func TestConnectionThatEndsWhileTheGateIsClosedCostsNothing(t *testing.T) {
+	t.Parallel()
+	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
+		s.account.OnNext(batchtest.Status(http.StatusTooManyRequests, "TooManyRequests", 3*time.Hour))
+		s.task(t, "a", "b", "c")
+		time.Sleep(time.Hour)
+		s.bus.DropConnections()
+		s.until(t, 5*time.Hour, "an empty queue", empty)
+		equal(t, "burned deliveries", s.burned(), 0)
+		equal(t, "terminated", s.outcomes()["terminated"], 3)
+	})
 }

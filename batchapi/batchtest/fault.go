@@ -26,6 +26,8 @@ type Rule struct {
 	until     time.Time // zero: no limit
 	job, task string    // folded; empty: any
 	operation Operation // empty: any
+	every     int       // >1: passes by all but each of that many
+	passed    int       // requests that it applied to, with those passed by
 	met       int
 }
 
@@ -37,6 +39,9 @@ func Times(n int) FaultOption { return func(r *Rule) { r.left = n } }
 
 // Keep makes the fault meet every request until it is removed.
 func Keep() FaultOption { return func(r *Rule) { r.left = -1 } }
+
+// EveryNth makes the fault pass by all but each nth request that it applies to.
+func EveryNth(n int) FaultOption { return func(r *Rule) { r.every = n } }
 
 // ForTask limits the fault to one task; an empty task id means all of the job's.
 func ForTask(jobID, taskID string) FaultOption {
@@ -93,6 +98,9 @@ func (a *Account) takeRule(x *exchange) *Rule {
 			x.seen = make(map[*Rule]bool)
 		}
 		x.seen[r] = true
+		if r.passed++; r.every > 1 && r.passed%r.every != 0 {
+			continue
+		}
 		r.met++
 		if r.left > 0 {
 			if r.left--; r.left == 0 {

@@ -2,6 +2,7 @@ package batchtest_test
 
 import (
 	"io"
+	"slices"
 	"sync"
 	"testing"
 
@@ -23,5 +24,18 @@ func TestARawAnswerIsWhatIsWritten(t *testing.T) {
 	}))
 	if got := send(t, client, "POST", task+"/terminate"+version); got.err == nil || account.Terminations("job", "task") != 0 {
 		t.Errorf("%+v", got)
+	}
+}
+
+func TestAFaultCanMeetEachNthRequest(t *testing.T) {
+	t.Parallel()
+	account, client, task := setup(t)
+	rule := account.OnNext(batchtest.Status(503, "ServerBusy", 0), batchtest.EveryNth(3), batchtest.Times(2))
+	var got []int
+	for range 10 {
+		got = append(got, send(t, client, "POST", task+"/terminate"+version).status)
+	}
+	if want := []int{204, 409, 503, 409, 409, 503, 409, 409, 409, 409}; !slices.Equal(got, want) || rule.Met() != 2 {
+		t.Errorf("%v, met %d", got, rule.Met())
 	}
 }
