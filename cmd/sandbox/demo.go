@@ -16,7 +16,7 @@ import (
 	"batchterminator/batchapi/batchtest"
 	"batchterminator/cmd/internal/app"
 	"batchterminator/cmd/internal/console"
-	"batchterminator/worker"
+	"batchterminator/cmd/sandbox/verdict"
 	"batchterminator/worker/servicebustest"
 )
 
@@ -52,8 +52,8 @@ type demo struct {
 	settings app.Settings
 
 	registries []*prometheus.Registry
-	cuts       cuts
-	drains     []worker.Report
+	struck     struck
+	workers    []verdict.Worker
 	took       time.Duration
 }
 
@@ -75,7 +75,7 @@ func (c demoCommand) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	if err := d.play(ctx, stderr); err != nil && context.Cause(ctx) == nil {
 		return err
 	}
-	r := judge(d.evidence())
+	r := d.judge()
 	if ctx.Err() != nil {
 		r.Problem = context.Cause(ctx).Error()
 	}
@@ -147,33 +147,33 @@ func (d *demo) breakThings() {
 	// Not the answer to a release: the SDK waits for that one inside its next receive, and the messages in its hands stay
 	// locked where the worker cannot see them.
 	completion := servicebustest.When(func(c servicebustest.Call) bool { return c.Settlement == "complete" })
-	d.bus.OnNext(servicebustest.SettleEcho, servicebustest.Swallow(), completion)
-	d.bus.OnNext(servicebustest.Flow, servicebustest.DropConnection(), servicebustest.OnEntity(queueName), d.cuts.noted())
+	d.bus.OnNext(servicebustest.SettleEcho, servicebustest.Swallow(), completion, d.struck.noted(verdict.Passing))
+	d.bus.OnNext(servicebustest.Flow, servicebustest.DropConnection(), servicebustest.OnEntity(queueName), d.struck.noted(verdict.Cut))
 	for _, condition := range []string{"amqp:link:detach-forced", "com.microsoft:server-busy"} {
-		d.bus.OnNext(servicebustest.Flow, servicebustest.DetachLink(condition, "by the demo"), servicebustest.OnEntity(queueName), d.cuts.noted())
+		d.bus.OnNext(servicebustest.Flow, servicebustest.DetachLink(condition, "by the demo"), servicebustest.OnEntity(queueName), d.struck.noted(verdict.Cut))
 	}
 }
 
-// cuts remembers when connections and links were cut.
-type cuts struct {
-	mu sync.Mutex
-	at []time.Time // under mu
+// struck remembers which faults of Service Bus have struck.
+type struck struct {
+	mu     sync.Mutex
+	faults []verdict.Fault // under mu
 }
 
 // noted is the last condition of a fault, so that it is asked only when the fault strikes.
-func (c *cuts) noted() servicebustest.FaultOption {
+func (s *struck) noted(kind verdict.Kind) servicebustest.FaultOption {
 	return servicebustest.When(func(servicebustest.Call) bool {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.at = append(c.at, time.Now())
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.faults = append(s.faults, verdict.Fault{Kind: kind, At: time.Now()})
 		return true
 	})
 }
 
-func (c *cuts) times() []time.Time {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return slices.Clone(c.at)
+func (s *struck) all() []verdict.Fault {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.faults)
 }
 
 func (d *demo) publish(ctx context.Context, stderr io.Writer) error {
@@ -204,9 +204,11 @@ func (d *demo) work(ctx context.Context, stderr io.Writer, progress *console.Pro
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
 	ended := make(chan error, 1)
+	life := verdict.Worker{Started: time.Now()}
 	go func() {
 		report, err := process.Run(running)
-		d.drains = append(d.drains, report) // read after ended
+		life.Ended = time.Now() // read after ended
+		life.Said = fmt.Sprintf("%d finished, %d handed back, %d left", report.Finished, report.HandedBack, report.Left)
 		ended <- err
 	}()
 	if d.sabotage.meddle != nil && len(d.registries) == 1 {
@@ -225,8 +227,12 @@ func (d *demo) work(ctx context.Context, stderr io.Writer, progress *console.Pro
 		}
 		return c.Active+c.Locked+c.Scheduled+c.Deferred == 0
 	})
+	stopped := time.Now()
 	stop()
-	return cmp.Or(waitErr, <-ended)
+	err = <-ended
+	life.Stopped = stopped
+	d.workers = append(d.workers, life)
+	return cmp.Or(waitErr, err)
 }
 
 // build wires the worker as production does, but for the sabotage.

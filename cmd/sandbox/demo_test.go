@@ -30,7 +30,7 @@ func demoReport(t *testing.T, args ...string) (int, report) {
 func TestDemoHoldsEveryPromise(t *testing.T) {
 	t.Parallel()
 	code, r := demoReport(t, "--requests", "300")
-	if code != 0 || len(r.Promises) != 10 {
+	if code != 0 || len(r.Promises) < 10 {
 		t.Errorf("exit code %d with %d promises", code, len(r.Promises))
 	}
 	for _, p := range r.Promises {

@@ -8,7 +8,7 @@
 //
 //	demo.go       one run from start to verdict
 //	plan.go       the mix of requests, and what each has to come to
-//	judge.go      the promises, judged by the ledgers of the doubles
+//	judge.go      what a run is judged by; package verdict judges
 //	report.go     the verdict as a table or as JSON
 //	sabotage.go   hidden faults of the worker that a run has to notice
 //	serve.go      the two services for other programs, also in place of Microsoft's emulator

@@ -23,6 +23,8 @@ type kind struct {
 	exists bool
 	// fault meets the first call for the task.
 	fault func(r *rand.Rand) batchtest.Fault
+	// hostile: nobody can act on the body, and no call may be made for it.
+	hostile bool
 	// deadLetter is the reason to expect; "" when the request has to be completed.
 	deadLetter string
 }
@@ -40,10 +42,10 @@ var kinds = []kind{
 	{name: "throttled", weight: 1, most: 3, body: plain, exists: true, fault: always(batchtest.Status(http.StatusTooManyRequests, "TooManyRequests", time.Second))},
 	{name: "disabled job, enabled later", weight: 1, body: plain, exists: true, fault: always(batchtest.Status(http.StatusConflict, "JobDisabled", batchtest.NoRetryAfter))},
 	{name: "gone", weight: 6, body: plain},
-	{name: "malformed", weight: 4, body: malformed, exists: true, deadLetter: handler.InvalidMessage.String()},
-	{name: "path escape", weight: 2, body: func(string) string { return fmt.Sprintf(`{"jobId":%q,"taskId":".."}`, demoJob) }, deadLetter: handler.InvalidMessage.String()},
-	{name: "oversized", weight: 1, body: func(task string) string { return plain(task) + strings.Repeat(" ", 2*handler.MaxBody) }, exists: true, deadLetter: handler.InvalidMessage.String()},
-	{name: "foreign endpoint", weight: 2, body: func(task string) string {
+	{name: "malformed", hostile: true, weight: 4, body: malformed, exists: true, deadLetter: handler.InvalidMessage.String()},
+	{name: "path escape", hostile: true, weight: 2, body: func(string) string { return fmt.Sprintf(`{"jobId":%q,"taskId":".."}`, demoJob) }, deadLetter: handler.InvalidMessage.String()},
+	{name: "oversized", hostile: true, weight: 1, body: func(task string) string { return plain(task) + strings.Repeat(" ", 2*handler.MaxBody) }, exists: true, deadLetter: handler.InvalidMessage.String()},
+	{name: "foreign endpoint", hostile: true, weight: 2, body: func(task string) string {
 		return fmt.Sprintf(`{"jobId":%q,"taskId":%q,"endpoint":"https://elsewhere.example"}`, demoJob, task)
 	}, exists: true, deadLetter: handler.EndpointNotAllowed.String()},
 	{name: "refused by Batch", weight: 2, body: plain, exists: true, fault: always(batchtest.Status(http.StatusBadRequest, "InvalidInput", batchtest.NoRetryAfter)), deadLetter: "InvalidInput"},

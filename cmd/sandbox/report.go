@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"batchterminator/cmd/sandbox/verdict"
 	"batchterminator/handler"
 )
 
@@ -26,13 +27,13 @@ type report struct {
 	MaxLocked        int            `json:"maxLocked"`
 	Seconds          float64        `json:"duration_seconds"`
 	PerSecond        float64        `json:"requestsPerSecond"`
-	Promises         []promise      `json:"promises"`
+	Promises         []verdict.Line `json:"promises"`
 	// Problem says why the demo ended early, "" when it did not.
 	Problem string `json:"problem,omitempty"`
 }
 
 func (r report) holds() bool {
-	return r.Problem == "" && !slices.ContainsFunc(r.Promises, func(p promise) bool { return !p.Holds })
+	return r.Problem == "" && !slices.ContainsFunc(r.Promises, func(p verdict.Line) bool { return !p.Holds })
 }
 
 func (r report) write(w io.Writer, form string) error {

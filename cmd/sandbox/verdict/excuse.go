@@ -1,0 +1,93 @@
+package verdict
+
+import (
+	"slices"
+	"time"
+
+	"batchterminator/worker/servicebustest"
+)
+
+// excuse is why a lock ended by itself although the worker did nothing wrong.
+type excuse uint8
+
+const (
+	none excuse = iota
+	onTheWire
+	killed
+	deaf
+	ended
+)
+
+// moment is what may lie between two things that happen together: a transfer on its way to a worker, a call on its way to
+// Batch.
+const moment = time.Second
+
+// excuse looks for the reason of each lock that ended by itself, and says how long each was held.
+func (h *history) excuse() {
+	for _, k := range h.locks {
+		k.held = k.to
+		if k.end != servicebustest.EventLockExpired {
+			continue
+		}
+		if k.excuse, k.held = h.reason(k); k.excuse == none {
+			k.held = k.to
+		}
+	}
+}
+
+// reason returns the excuse and since when the worker did not hold the lock any more.
+func (h *history) reason(k *lock) (excuse, time.Time) {
+	for _, f := range h.Faults {
+		if f.Kind == LockEnded && f.Message == k.message && f.touches(k.from, k.to) {
+			return ended, k.to
+		}
+	}
+	for _, w := range h.Workers {
+		if w.killed() && k.covers(w.Ended, 0) && !k.used.After(w.Ended) {
+			return killed, w.Ended
+		}
+	}
+	for _, f := range h.Faults {
+		if f.Kind == Cut && k.used.IsZero() && f.touches(k.from, k.from.Add(moment)) {
+			return onTheWire, k.from
+		}
+	}
+	for _, f := range h.Faults {
+		if f.Kind == Deaf && (f.Message == "" || f.Message == k.message) && f.touches(k.granted, k.to) {
+			return deaf, later(f.At, k.from)
+		}
+	}
+	return none, time.Time{}
+}
+
+func later(a, b time.Time) time.Time {
+	if a.After(b) {
+		return a
+	}
+	return b
+}
+
+// disturbed tells whether any fault or kill lies between the two.
+func (h *history) disturbed(from, to time.Time) bool {
+	return slices.ContainsFunc(h.Faults, func(f Fault) bool { return f.touches(from, to) }) || h.killedBetween(from, to)
+}
+
+func (h *history) killedBetween(from, to time.Time) bool {
+	return slices.ContainsFunc(h.Workers, func(w Worker) bool {
+		return w.killed() && Fault{At: w.Ended}.touches(from, to)
+	})
+}
+
+// count returns how many locks are as wished.
+func (h *history) count(wish func(*lock) bool) (n int) {
+	for _, k := range h.locks {
+		if wish(k) {
+			n++
+		}
+	}
+	return n
+}
+
+func (h *history) excused(by ...excuse) int {
+	return h.count(func(k *lock) bool { return slices.Contains(by, k.excuse) })
+}

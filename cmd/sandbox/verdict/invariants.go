@@ -1,0 +1,156 @@
+package verdict
+
+import (
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"batchterminator/batchapi/batchtest"
+	"batchterminator/worker/servicebustest"
+)
+
+// twins returns the messages with one copy id, in the order of their acceptance, where there are several.
+func (l *life) twins() (all [][]*message) {
+	byID := map[string][]*message{}
+	for _, m := range l.messages {
+		if m.number > 0 {
+			byID[m.id] = append(byID[m.id], m)
+		}
+	}
+	for _, group := range byID {
+		if len(group) > l.sent {
+			all = append(all, group)
+		}
+	}
+	return all
+}
+
+func (h *history) duplicatedEnds() (n int) {
+	for _, l := range h.lives {
+		for _, group := range l.twins() {
+			n += len(group) - l.sent
+		}
+	}
+	return n
+}
+
+// recovered counts the requests that came to their end after one of their locks was lost, or with a twin.
+func (h *history) recovered() (n int) {
+	for _, l := range h.lives {
+		lost := len(l.twins()) > 0
+		for _, m := range l.messages {
+			lost = lost || slices.ContainsFunc(m.locks, func(k *lock) bool { return k.end == servicebustest.EventLockExpired })
+		}
+		if lost {
+			n++
+		}
+	}
+	return n
+}
+
+// ends lists what ended more often than it may: a message twice, a request both completed and dead-lettered, a copy that
+// was sent twice although nothing stood in the way of the first answer.
+func (h *history) ends() (wrong []string) {
+	// unanswered is how long ago the send may have begun whose answer was lost.
+	const unanswered = 15 * time.Second
+	for _, l := range h.lives {
+		for _, m := range l.messages {
+			if len(m.ends) > 1 {
+				wrong = append(wrong, fmt.Sprintf("%s: %s, then %s", l.ID, m.ends[0].Kind, m.ends[1].Kind))
+			}
+		}
+		if len(l.dead) > l.sent+h.surplus(l) {
+			wrong = append(wrong, fmt.Sprintf("%s: %d dead letters", l.ID, len(l.dead)))
+		}
+		for _, group := range l.twins() {
+			first, last := group[0].accepted, group[len(group)-1].accepted
+			if !h.disturbed(first.Add(-unanswered), last) {
+				wrong = append(wrong, fmt.Sprintf("%s: %d copies in one's place", l.ID, len(group)))
+			}
+		}
+	}
+	return wrong
+}
+
+func (h *history) surplus(l *life) (n int) {
+	for _, group := range l.twins() {
+		n += len(group) - l.sent
+	}
+	return n
+}
+
+func (h *history) i2() Line {
+	wrong := h.ends()
+	return line("I2", "", "one end for each message", wrong, "%d messages of %d requests; %d ends of twins", len(h.Ledger), len(h.lives), h.duplicatedEnds())
+}
+
+// lockless lists calls for which no message of a request for the task was locked when they began.
+func (h *history) lockless() (wrong []string) {
+	for key, calls := range h.calls {
+		var locks []*lock
+		for _, l := range h.tasks[key] {
+			for _, m := range l.messages {
+				locks = append(locks, m.locks...)
+			}
+		}
+		for _, c := range calls {
+			// A lock that the broker ended on its own is one more that the worker could believe in.
+			if !slices.ContainsFunc(locks, func(k *lock) bool { return k.covers(c.Time, moment) || k.excuse == ended && !c.Time.Before(k.from) }) {
+				wrong = append(wrong, fmt.Sprintf("%s at %s", key, c.Time.UTC().Format(time.TimeOnly)))
+			}
+		}
+	}
+	return wrong
+}
+
+func (h *history) i4() Line {
+	wrong := h.lockless()
+	return line("I4", "", "no call without a lock", wrong, "%d of %d calls were made after the request's end or for a lost lock", len(wrong), len(h.Calls))
+}
+
+// repeated lists calls for requests whose success had been answered before: only a worker that cannot know of it may make
+// them, because the first was killed, or lost the lock to another.
+func (h *history) repeated() (wrong []string) {
+	for key, calls := range h.calls {
+		succeeded := map[string]batchtest.Call{}
+		for _, c := range calls {
+			id := strings.ToLower(c.Header.Get("client-request-id"))
+			before, again := succeeded[id]
+			switch {
+			case again && !h.forgotten(key, before.Time, c.Time):
+				wrong = append(wrong, fmt.Sprintf("%s at %s, answered at %s", key, c.Time.UTC().Format(time.TimeOnly), before.Time.UTC().Format(time.TimeOnly)))
+			case !again && c.Operation == batchtest.TerminateTask && c.Status == http.StatusNoContent:
+				succeeded[id] = c
+			}
+		}
+	}
+	return wrong
+}
+
+// forgotten tells whether whoever called again could not know of the answer.
+func (h *history) forgotten(task string, answered, called time.Time) bool {
+	if h.killedBetween(answered, called) {
+		return true
+	}
+	alone := h.together() == 1 && !slices.ContainsFunc(h.Workers, func(w Worker) bool { return Fault{At: w.Ended}.touches(answered, called) })
+	return !alone && slices.ContainsFunc(h.tasks[task], func(l *life) bool {
+		return slices.ContainsFunc(l.messages, func(m *message) bool {
+			return slices.ContainsFunc(m.locks, func(k *lock) bool { return k.excuse != none && Fault{At: k.to}.touches(answered, called) })
+		})
+	})
+}
+
+// i12 allows one repeated call in a thousand where there are faults, none where there are none.
+func (h *history) i12() Line {
+	wrong := h.repeated()
+	n, allowed := len(wrong), 0
+	if len(h.Faults) > 0 {
+		allowed = (len(h.Calls) + 999) / 1000
+	}
+	if n <= allowed {
+		wrong = nil
+	}
+	return line("I12", "", "hardly a call is repeated after its success", wrong, "%d of %d calls, %d allowed", n, len(h.Calls), allowed)
+}
