@@ -10,6 +10,7 @@ import (
 	"net"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -42,6 +43,7 @@ type stack struct {
 	policy  handler.Config
 	client  *batchapi.Client
 	dial    func(context.Context) (net.Conn, error)
+	network atomic.Pointer[func(context.Context) (net.Conn, error)] // replaces dial while set
 	stop    context.CancelFunc
 	reports chan worker.Report
 }
@@ -99,7 +101,7 @@ func (s *stack) start(t *testing.T) {
 	}
 	config := s.config
 	config.Handler, config.Gates, config.Metrics, config.Log = h, gates, m, log
-	config.ServiceBus = worker.ServiceBus{ConnectionString: s.bus.ConnectionString(), Queue: queueName, Dial: s.dial}
+	config.ServiceBus = worker.ServiceBus{ConnectionString: s.bus.ConnectionString(), Queue: queueName, Dial: s.connect}
 	w, err := worker.New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -108,6 +110,14 @@ func (s *stack) start(t *testing.T) {
 	reports := make(chan worker.Report, 1)
 	s.stop, s.reports = cancel, reports
 	go func() { reports <- w.Run(ctx) }()
+}
+
+// connect is the network between the worker and the broker.
+func (s *stack) connect(ctx context.Context) (net.Conn, error) {
+	if other := s.network.Load(); other != nil {
+		return (*other)(ctx)
+	}
+	return s.dial(ctx)
 }
 
 // end stops the worker as SIGTERM would and returns its report.
