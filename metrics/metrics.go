@@ -25,7 +25,7 @@ var (
 	SettleResults   = []string{"ok", "lock_lost", "unconfirmed", "failed", "skipped"}
 	RenewalResults  = []string{"ok", "lock_lost", "failed"}
 	GateCauses      = []string{"auth", "throttle", "outage"}
-	ReplaceCauses   = []string{"connect", "receive", "settle", "probe", "hung", "panic"}
+	ReplaceCauses   = []string{"connect", "receive", "settle", "probe", "hung", "panic", "renew", "stalled", "idle"}
 	redeliverCauses = namesOf(handler.Redeliver, handler.Pause)
 )
 

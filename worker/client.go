@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"runtime/debug"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
@@ -23,6 +24,7 @@ var (
 	errReplaced = errors.New("the client was replaced during the call")
 	// errLinkFailed stands for a receive without messages and without an error. That never means "idle".
 	errLinkFailed = errors.New("the receive link failed")
+	errEarly      = errors.New("a receive ended before its time, without messages")
 )
 
 // panicError is a panic inside the SDK, caught on its way out.
@@ -40,6 +42,9 @@ type client struct {
 	canSend bool
 	born    time.Time // when others could first use it, zero before; written before they can
 
+	// stuck counts the calls of all clients that were given up long ago and have not come back.
+	stuck *atomic.Int64
+
 	ctx    context.Context // ends with the client; its cause is the failure
 	cancel context.CancelCauseFunc
 
@@ -47,11 +52,14 @@ type client struct {
 	calls int           // inside the SDK, under mu
 	idle  chan struct{} // closed once the client ended and calls is 0, under mu
 	cause string        // the metric label of the first failure, under mu
+	// credit is what the last receive left out, as of creditSince. Under mu.
+	credit      int
+	creditSince time.Time
 }
 
-func newClient(c *connection) *client {
+func newClient(c *connection, stuck *atomic.Int64) *client {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &client{connection: c, ctx: ctx, cancel: cancel, idle: make(chan struct{})}
+	return &client{connection: c, stuck: stuck, ctx: ctx, cancel: cancel, idle: make(chan struct{})}
 }
 
 // fail ends the client; only the first failure counts.
@@ -66,6 +74,12 @@ func (c *client) fail(cause string, err error) {
 	if c.calls == 0 {
 		close(c.idle)
 	}
+}
+
+func (c *client) causeOf() string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.cause
 }
 
 func (c *client) enter() bool {
@@ -86,9 +100,28 @@ func (c *client) leave() {
 	}
 }
 
+// owes records how many messages the broker may still deliver after a receive.
+func (c *client) owes(n int, since time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.credit, c.creditSince = n, since
+}
+
+// owed returns how many messages the broker may still deliver, and since when.
+func (c *client) owed() (int, time.Time) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.credit, c.creditSince
+}
+
 // do makes one SDK call under a deadline that holds even when the SDK ignores it. A call that hangs ends the client; its
 // late answer is dropped. A panic comes back as *panicError.
 func do[T any](ctx context.Context, c *client, limit time.Duration, call func(context.Context) (T, error)) (T, error) {
+	return doOrLate(ctx, c, limit, call, func(T) {})
+}
+
+// doOrLate is do for a call whose answer must not get lost: late gets it when the call had been given up by then.
+func doOrLate[T any](ctx context.Context, c *client, limit time.Duration, call func(context.Context) (T, error), late func(T)) (T, error) {
 	type answer struct {
 		value T
 		err   error
@@ -100,16 +133,20 @@ func do[T any](ctx context.Context, c *client, limit time.Duration, call func(co
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	defer context.AfterFunc(c.ctx, cancel)()
-	answers := make(chan answer, 1)
+	answers, gone := make(chan answer), make(chan struct{})
+	var overdue *time.Timer // written before gone is closed, read after
+	defer close(gone)
 	go func() {
 		defer c.leave()
-		defer func() {
-			if r := recover(); r != nil {
-				answers <- answer{err: &panicError{value: r, stack: debug.Stack()}}
+		value, err := contained(ctx, call)
+		select {
+		case answers <- answer{value, err}:
+		case <-gone:
+			if !overdue.Stop() {
+				c.stuck.Add(-1)
 			}
-		}()
-		value, err := call(ctx)
-		answers <- answer{value, err}
+			late(value)
+		}
 	}()
 	select {
 	case a := <-answers:
@@ -122,9 +159,20 @@ func do[T any](ctx context.Context, c *client, limit time.Duration, call func(co
 	case a := <-answers:
 		return a.value, a.err
 	case <-guard.C:
+		overdue = time.AfterFunc(lifeless, func() { c.stuck.Add(1) })
 		c.fail("hung", errHung)
 		return none, errHung
 	}
+}
+
+// contained makes a call whose panic is an error.
+func contained[T any](ctx context.Context, call func(context.Context) (T, error)) (value T, err error) {
+	defer func() {
+		if r := recover(); r != nil {
+			err = &panicError{value: r, stack: debug.Stack()}
+		}
+	}()
+	return call(ctx)
 }
 
 // probe proves that the path to the broker and its management node works: it renews a lock that cannot exist, and "lock

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
@@ -34,6 +35,11 @@ type clients struct {
 	connect func() (*connection, error)
 	log     *zap.Logger
 	metrics *metrics.Metrics
+	// collect takes in what the broker still delivers to a client. Set before run.
+	collect func(*client)
+	// pulse beats with each turn of run.
+	pulse pulse
+	stuck atomic.Int64 // see client
 
 	mu      sync.Mutex
 	current *client       // nil while there is none to use, under mu
@@ -83,14 +89,17 @@ func (s *clients) run(ctx context.Context) {
 	defer s.farewells.Wait()
 	delay := time.Duration(0)
 	for ctx.Err() == nil {
+		s.pulse.beat()
 		c, err := s.open(ctx)
 		if err == nil {
 			s.publish(c)
+			s.pulse.rest()
 			select {
 			case <-c.ctx.Done():
 				err = context.Cause(c.ctx)
 			case <-ctx.Done():
 			}
+			s.pulse.work()
 			s.withdraw(c)
 		}
 		s.retire(c)
@@ -119,7 +128,7 @@ func (s *clients) open(ctx context.Context) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newClient(conn)
+	c := newClient(conn, &s.stuck)
 	if err := c.probe(ctx, warmLimit); err != nil {
 		c.fail("connect", err)
 		return c, err
@@ -162,19 +171,21 @@ func (s *clients) withdraw(c *client) {
 }
 
 // retire ends c and closes it in the background, once the calls inside it have come back: a link that is closed under a
-// call between two SDK retries is rebuilt by it, and nothing can close that one any more.
+// call between two SDK retries is rebuilt by it, and nothing can close that one any more. What is on its way on a link that
+// still works is taken in first, or its lock would have to expire.
 func (s *clients) retire(c *client) {
 	if c == nil {
 		return
 	}
 	c.fail("", context.Canceled)
 	s.farewells.Go(func() {
-		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
-		defer cancel()
 		select {
 		case <-c.idle:
+			s.leftovers(c)
 		case <-time.After(guardMargin):
 		}
+		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+		defer cancel()
 		closed := make(chan struct{})
 		go func() { // owned by nobody only if the SDK hangs: then it ends with the SDK's own 60 s timeout
 			defer close(closed)
@@ -187,18 +198,30 @@ func (s *clients) retire(c *client) {
 	})
 }
 
+// leftovers takes in what the broker still delivers to a client that ended for another reason than its receive link.
+func (s *clients) leftovers(c *client) {
+	switch c.causeOf() {
+	case "settle", "renew", "probe", "stalled", "idle":
+		last := newClient(c.connection, &s.stuck) // c takes no more calls
+		last.owes(c.owed())
+		s.collect(last)
+	}
+}
+
 // note tells people and counters why there is no client now.
 func (s *clients) note(c *client, err error, wait time.Duration) {
 	label := "connect"
 	if c != nil {
-		c.mu.Lock()
-		label = c.cause
-		c.mu.Unlock()
+		label = c.causeOf()
 	}
 	s.mu.Lock()
 	s.lastErr = err
 	s.mu.Unlock()
 	s.metrics.ClientReplaced(label)
+	if label == "idle" {
+		s.log.Info("connecting to Service Bus anew", zap.Error(err))
+		return
+	}
 	s.log.Warn("connection to Service Bus failed; trying again", zap.String("during", label), zap.Duration("in", wait), zap.String("hint", hint(err)), zap.Error(err))
 }
 

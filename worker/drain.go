@@ -24,6 +24,8 @@ const (
 	exitReserve = 2 * time.Second
 	// farewellReserve is for the last settlements to be cut short, and for closing the Service Bus client.
 	farewellReserve = guardMargin + 500*time.Millisecond
+	// intakeReserve is for the receive loop to notice the end, even of a call that hangs, and to take what is on its way.
+	intakeReserve = 2*guardMargin + collectLimit
 	// settleReserve is for stragglers to be handed back, which takes two round trips to the broker.
 	settleReserve = 3 * time.Second
 )
@@ -35,20 +37,43 @@ type Report struct {
 	Finished, HandedBack, Left int
 	// Took is the time from the signal to the end.
 	Took time.Duration
+	// Stuck wraps ErrStuck when the worker ended by itself; nil after a stop signal.
+	Stuck error
 }
 
 // tally counts the deliveries under way, and how those end that do so during a drain.
 type tally struct {
 	mu       sync.Mutex
-	open     int    // under way, under mu
-	draining bool   // under mu
-	report   Report // under mu
+	begun    int           // ever, under mu
+	held     map[int64]int // sequence numbers under way, under mu
+	open     int           // their number, under mu
+	draining bool          // under mu
+	report   Report        // under mu
 }
 
-func (t *tally) start() {
+func (t *tally) start(d *delivery) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	t.begun++
 	t.open++
+	if t.held == nil {
+		t.held = map[int64]int{}
+	}
+	t.held[d.sequence()]++
+}
+
+// holds tells whether the message with that sequence number is under way.
+func (t *tally) holds(sequence int64) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.held[sequence] > 0
+}
+
+// deliveries returns how many have ever begun, and how many are under way.
+func (t *tally) deliveries() (begun, open int) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	return t.begun, t.open
 }
 
 // begin returns how many deliveries are under way as the drain begins.
@@ -59,10 +84,13 @@ func (t *tally) begin() int {
 	return t.open
 }
 
-func (t *tally) count(r handler.Result, s settlement) {
+func (t *tally) count(d *delivery, r handler.Result, s settlement) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.open--
+	if t.held[d.sequence()]--; t.held[d.sequence()] == 0 {
+		delete(t.held, d.sequence())
+	}
 	switch {
 	case !t.draining:
 	case s.result != "ok" && s.result != "unconfirmed":
@@ -83,15 +111,16 @@ func (t *tally) result() Report {
 	return r
 }
 
-// collect takes the credit back that was out when intake ended, and what the broker has delivered on it by then.
+// collect takes the credit back that is out when intake ends, or the client, and what the broker has delivered on it by then.
 // Otherwise the link would close over messages on the wire, and their locks would have to expire, which burns a delivery of
 // each. Where credit cannot be withdrawn it takes what arrives until nothing does; what came longer ago than collectLimit
 // the SDK has given back by itself.
-func (w *Worker) collect(out credit) {
-	c := out.client
-	if c == nil || out.left == 0 || c.withdraw == nil && time.Since(out.since) > collectLimit {
+func (w *Worker) collect(c *client) {
+	left, since := c.owed()
+	if left == 0 || c.withdraw == nil && time.Since(since) > collectLimit {
 		return
 	}
+	c.owes(0, time.Time{})
 	ctx, cancel := context.WithTimeout(context.Background(), collectLimit)
 	defer cancel()
 	var drained <-chan struct{}
@@ -99,17 +128,15 @@ func (w *Worker) collect(out credit) {
 	if c.withdraw != nil {
 		drained, more = c.withdraw(), 1 // the SDK sends no flow unless it is asked for more than is out
 	}
-	for out.left > 0 {
+	for left > 0 {
 		last := drained == nil || isOver(drained)
 		until := drained
 		if last {
 			until = nil // what has arrived is still on its way through the SDK
 		}
-		msgs, err := w.receive(ctx, c, out.left+more, quietLimit, until)
-		for _, m := range msgs {
-			w.accept(c, m)
-		}
-		out.left -= len(msgs)
+		msgs, err := w.ask(ctx, c, left+more, quietLimit, until)
+		w.admit(c, msgs)
+		left -= len(msgs)
 		waited := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 		if len(msgs) == 0 && (last || !waited || ctx.Err() != nil) {
 			return
@@ -130,6 +157,7 @@ func isOver(done <-chan struct{}) bool {
 // interrupted and handed back at once; then the client closes. Each step is bounded, the whole by the grace period.
 // endClients ends what clients waits for.
 func (w *Worker) drain(begun time.Time, endClients func(), clients *sync.WaitGroup) Report {
+	w.closeIntake()
 	end := begun.Add(w.config.Grace - exitReserve)
 	deadline := end.Add(-farewellReserve)
 	if !waitUntil(&w.deliveries, deadline.Add(-settleReserve)) {

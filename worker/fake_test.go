@@ -5,6 +5,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"maps"
 	"slices"
 	"sync"
 	"testing"
@@ -25,7 +26,7 @@ type scripted struct {
 	skew    time.Duration // the broker's clock less ours
 	silent  bool          // locks come without the time they end
 	close   func(context.Context) error
-	// before, when set, runs before an operation ("dial", "probe", "open", "receive", "renew", "complete", "abandon", "dead-letter
+	// before, when set, runs before an operation ("dial", "probe", "open", "receive", "peek", "renew", "complete", "abandon", "dead-letter
 	// <reason>", "send"); an error is the answer, errDone an answer without effect, errUnanswered an effect without an answer.
 	before func(ctx context.Context, op string, m *azservicebus.ReceivedMessage) error
 
@@ -151,6 +152,18 @@ func (s *scripted) AbandonMessage(ctx context.Context, m *azservicebus.ReceivedM
 
 func (s *scripted) DeadLetterMessage(ctx context.Context, m *azservicebus.ReceivedMessage, o *azservicebus.DeadLetterOptions) error {
 	return s.settle(ctx, "dead-letter "+*o.Reason, m)
+}
+
+func (s *scripted) PeekMessages(ctx context.Context, n int, o *azservicebus.PeekMessagesOptions) ([]*azservicebus.ReceivedMessage, error) {
+	if err := s.hook(ctx, "peek", nil); err != nil {
+		return nil, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	all := append(slices.Clone(s.active), slices.Collect(maps.Values(s.locked))...) // a peek does not tell of locks
+	all = slices.DeleteFunc(all, func(m *azservicebus.ReceivedMessage) bool { return *m.SequenceNumber < *o.FromSequenceNumber })
+	slices.SortFunc(all, func(a, b *azservicebus.ReceivedMessage) int { return cmp.Compare(*a.SequenceNumber, *b.SequenceNumber) })
+	return all[:min(n, len(all))], nil
 }
 
 func (s *scripted) RenewMessageLock(ctx context.Context, m *azservicebus.ReceivedMessage, _ *azservicebus.RenewMessageLockOptions) error {

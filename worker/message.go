@@ -123,11 +123,13 @@ func (d *delivery) age(now time.Time) time.Duration {
 }
 
 // sequence returns the sequence number, 0 when the broker gave none.
-func (d *delivery) sequence() int64 {
-	if d.msg.SequenceNumber == nil {
+func (d *delivery) sequence() int64 { return sequenceOf(d.msg) }
+
+func sequenceOf(m *azservicebus.ReceivedMessage) int64 {
+	if m.SequenceNumber == nil {
 		return 0
 	}
-	return *d.msg.SequenceNumber
+	return *m.SequenceNumber
 }
 
 // ids are the log fields that find this message again.

@@ -15,13 +15,35 @@ import (
 	"batchterminator/metrics"
 )
 
-// accept gives a message its slot and its goroutine.
+// accept gives a message its slot and its goroutine. Called with admission held: nothing may begin while the drain waits
+// for the end of all.
 func (w *Worker) accept(c *client, m *azservicebus.ReceivedMessage) {
 	d := newDelivery(c, m)
 	w.pump.take(d.size)
 	w.metrics.Received(d.age(d.received))
-	w.drained.start()
+	w.drained.start(d)
 	w.deliveries.Go(func() { w.process(d) })
+}
+
+// admit takes in what a receive brought, also when that had been given up by then, or its client had ended: the locks are
+// ours, and would have to expire. Such late messages may exceed the slots; no more are asked for until they have gone.
+func (w *Worker) admit(c *client, msgs []*azservicebus.ReceivedMessage) {
+	w.admission.Lock()
+	defer w.admission.Unlock()
+	if w.closed && len(msgs) > 0 {
+		w.log.Warn("messages came after the end of the intake; they come back when their locks end", zap.Int("messages", len(msgs)))
+		return
+	}
+	for _, m := range msgs {
+		w.accept(c, m)
+	}
+}
+
+// closeIntake has admit take nothing any more.
+func (w *Worker) closeIntake() {
+	w.admission.Lock()
+	defer w.admission.Unlock()
+	w.closed = true
 }
 
 // process is the life of one delivery. This is the whole of it, in order.
@@ -37,7 +59,7 @@ func (w *Worker) process(d *delivery) {
 	result, settled := w.settle(d, result, left)
 	<-w.settling
 	w.record(d, result, settled, left)
-	w.drained.count(result, settled)
+	w.drained.count(d, result, settled)
 }
 
 // decide returns what the delivery comes to: from memory, or by handling it once a handler is free.

@@ -20,10 +20,6 @@ const (
 	// afterFirst is how long a receive waits for more after its first message. It is a latency knob only: measured, it adds
 	// exactly itself to a lone message, and the SDK's default is 20 ms.
 	afterFirst = time.Millisecond
-	// probeAfter is how long silence counts as idleness without proof: a dead link looks the same.
-	probeAfter = time.Minute
-	// probeTimeout bounds that proof.
-	probeTimeout = 5 * time.Second
 	// cautious is how long the pump receives one message at a time after the SDK panicked on a batch: long enough for the
 	// locks of the innocent ones to end, so that only the culprit's delivery count rises.
 	cautious = 2 * time.Minute
@@ -107,11 +103,13 @@ func (p *pump) wake() {
 
 // fetch is the receive loop. It ends when ctx does; messages that arrive together with the end are worked on. It is long for
 // all the ways in which a receive can end are seen at once. The connection comes first: what may be asked for can change
-// while it is waited for. It returns the credit that may still be out.
-func (w *Worker) fetch(ctx context.Context) (out credit) {
+// while it is waited for. It returns the client whose credit may still be out.
+func (w *Worker) fetch(ctx context.Context) *client {
 	var careful time.Time
-	quiet := time.Now()
+	var out *client
+	silence := silence{ours: w.drained.holds, patience: firstPatience}
 	for {
+		w.fetching.rest()
 		c, err := w.clients.get(ctx)
 		if err != nil {
 			return out
@@ -120,48 +118,54 @@ func (w *Worker) fetch(ctx context.Context) (out credit) {
 		if n == 0 {
 			return out
 		}
+		w.fetching.work()
 		if time.Now().Before(careful) {
 			n = 1
 		}
-		msgs, err := w.receive(ctx, c, n, pollLimit, closing)
-		out = credit{client: c, left: n - len(msgs), since: time.Now()}
+		asked := time.Now()
+		msgs, err := w.receive(ctx, c, n, closing)
+		if errors.Is(err, errReplaced) {
+			continue
+		}
+		out = c
+		if len(msgs) > 0 || idle(err) {
+			c.owes(n-len(msgs), time.Now())
+		} else {
+			c.owes(0, time.Time{}) // the link has gone, and its credit with it
+		}
 		switch caught, panicked := errors.AsType[*panicError](err); {
 		case len(msgs) > 0:
-			quiet = time.Now()
-			for _, m := range msgs {
-				w.accept(c, m)
-			}
+			silence.broken()
+			w.admit(c, msgs)
 		case panicked:
 			careful = time.Now().Add(cautious)
-			w.log.Error("the SDK panicked while receiving; receiving one message at a time for a while", zap.Error(err), zap.Duration("while", cautious), zap.ByteString("stack", caught.stack))
 			c.fail("panic", err)
+			w.log.Error("the SDK panicked while receiving; receiving one message at a time for a while", zap.Error(err), zap.Duration("while", cautious), zap.ByteString("stack", caught.stack))
 		case idle(err):
 			if errors.Is(err, context.DeadlineExceeded) { // else the wish was withdrawn, and the queue may be full
 				w.metrics.Idle()
 			}
-			if time.Since(quiet) > probeAfter {
-				if err := c.probe(ctx, probeTimeout); err != nil && ctx.Err() == nil {
-					c.fail("probe", err)
-				}
-				quiet = time.Now()
+			if proof := silence.endured(ctx, c, time.Since(asked)); !proof {
+				continue // nothing is known that was not known before
 			}
 		case err == nil:
 			c.fail("receive", errLinkFailed)
 		default:
 			c.fail("receive", err)
 		}
+		w.fetching.beat()
 	}
 }
 
-// credit is what the broker may still deliver on after a receive.
-type credit struct {
-	client *client
-	left   int
-	since  time.Time
+// receive is one receive of the loop, which says what it asks for.
+func (w *Worker) receive(ctx context.Context, c *client, n int, closing <-chan struct{}) ([]*azservicebus.ReceivedMessage, error) {
+	w.metrics.Credits(n)
+	defer w.metrics.Credits(0)
+	return w.ask(ctx, c, n, pollLimit, closing)
 }
 
-// receive asks for n messages, and withdraws the wish when the channel is closed, which may be nil.
-func (w *Worker) receive(ctx context.Context, c *client, n int, limit time.Duration, closing <-chan struct{}) ([]*azservicebus.ReceivedMessage, error) {
+// ask asks for n messages, and withdraws the wish when the channel is closed, which may be nil.
+func (w *Worker) ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-chan struct{}) ([]*azservicebus.ReceivedMessage, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan struct{})
@@ -173,11 +177,14 @@ func (w *Worker) receive(ctx context.Context, c *client, n int, limit time.Durat
 		case <-done:
 		}
 	}()
-	w.metrics.Credits(n)
-	defer w.metrics.Credits(0)
-	return do(ctx, c, limit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
+	asked := time.Now()
+	msgs, err := doOrLate(ctx, c, limit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
 		return c.receiver.ReceiveMessages(ctx, n, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
-	})
+	}, func(late []*azservicebus.ReceivedMessage) { w.admit(c, late) })
+	if idle(err) && ctx.Err() == nil && c.ctx.Err() == nil && time.Since(asked) < limit {
+		return nil, errEarly // taken for idleness it would be repeated at once, for ever
+	}
+	return msgs, err
 }
 
 // idle tells whether the receive ended because its time did. Everything else without messages is a failure.

@@ -83,7 +83,7 @@ func TestSilenceIsProvedToBeIdleness(t *testing.T) {
 		queue := newScripted()
 		var dead atomic.Bool
 		queue.before = func(ctx context.Context, op string, _ *azservicebus.ReceivedMessage) error {
-			if op == "probe" && dead.Load() && queue.clientsMade() == 1 {
+			if op == "peek" && dead.Load() && queue.clientsMade() == 1 {
 				<-ctx.Done()
 				return ctx.Err()
 			}
@@ -172,27 +172,27 @@ func TestHeldBytesStopIntake(t *testing.T) {
 	})
 }
 
-// The link is proved to be alive by what it delivers; a probe is for silence.
+// The link is proved to be alive by what it delivers; a look is for silence.
 func TestTrafficNeedsNoProof(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		queue := newScripted()
-		var probes atomic.Int32
+		var looks atomic.Int32
 		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
-			if op == "probe" {
-				probes.Add(1)
+			if op == "peek" {
+				looks.Add(1)
 			}
 			return nil
 		}
 		r := run(t, queue, always(handler.Terminated))
 		for _, m := range messages(20) {
-			time.Sleep(probeAfter / 2)
+			time.Sleep(lookEvery / 2)
 			queue.add(m)
 		}
-		equal(t, "probes but for the warm-up", probes.Load()-1, 0)
-		time.Sleep(10 * probeAfter)
-		if n := probes.Load() - 1; n < 8 || n > 10 {
-			t.Errorf("%d probes in ten minutes of silence; want about one each", n)
+		equal(t, "looks", looks.Load(), 0)
+		time.Sleep(10 * time.Minute)
+		if n := looks.Load(); n < 25 || n > 30 {
+			t.Errorf("%d looks in ten minutes of silence; want nearly three each", n)
 		}
 		r.end()
 	})

@@ -55,6 +55,13 @@ type rig struct {
 
 func run(t *testing.T, queue *scripted, h Handler, adjust ...func(*Config)) *rig {
 	t.Helper()
+	r := newRig(queue, h, adjust...)
+	r.start(t)
+	return r
+}
+
+// newRig is a worker that does not run yet.
+func newRig(queue *scripted, h Handler, adjust ...func(*Config)) *rig {
 	core, logs := observer.New(zap.DebugLevel)
 	registry := prometheus.NewRegistry()
 	m := metrics.New(registry, "test", []string{account})
@@ -67,12 +74,14 @@ func run(t *testing.T, queue *scripted, h Handler, adjust ...func(*Config)) *rig
 	if config.Gates == nil {
 		config.Gates = NewGates([]string{account}, 0, m, config.Log)
 	}
-	r := &rig{Worker: assemble(config, queue.connect), queue: queue, logs: logs, registry: registry, report: make(chan Report, 1)}
+	return &rig{Worker: assemble(config, queue.connect), queue: queue, logs: logs, registry: registry, report: make(chan Report, 1)}
+}
+
+func (r *rig) start(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	go func() { r.report <- r.Run(ctx) }()
 	t.Cleanup(cancel)
-	return r
 }
 
 // end stops the worker and returns its report.

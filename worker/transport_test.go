@@ -22,13 +22,13 @@ func TestThrottledLinksAndConnectionsAreReplaced(t *testing.T) {
 			return func(s *stack) { s.bus.OnNext(op, fault) }
 		}
 		for name, strike := range map[string]func(*stack){
-			"receiver link":              on(servicebustest.Deliver, busy(servicebustest.DetachLink)),
-			"receiver's session":         on(servicebustest.Deliver, busy(servicebustest.EndSession)),
-			"connection":                 on(servicebustest.Deliver, busy(servicebustest.CloseConnection)),
-			"settlement":                 on(servicebustest.Settle, busy(servicebustest.DetachLink)),
-			"management request":         on(servicebustest.RenewLock, busy(servicebustest.DetachLink)),
-			"connection, while renewing": on(servicebustest.RenewLock, busy(servicebustest.CloseConnection)),
-			"management links":           func(s *stack) { s.bus.DetachLinks(queueName+"/$management", condition, "50009") },
+			"receiver link":           on(servicebustest.Deliver, busy(servicebustest.DetachLink)),
+			"receiver's session":      on(servicebustest.Deliver, busy(servicebustest.EndSession)),
+			"connection":              on(servicebustest.Deliver, busy(servicebustest.CloseConnection)),
+			"settlement":              on(servicebustest.Settle, busy(servicebustest.DetachLink)),
+			"management request":      on(servicebustest.Management, busy(servicebustest.DetachLink)),
+			"connection, while asked": on(servicebustest.Management, busy(servicebustest.CloseConnection)),
+			"management links":        func(s *stack) { s.bus.DetachLinks(queueName+"/$management", condition, "50009") },
 			"all links": func(s *stack) {
 				s.bus.DetachLinks(queueName, condition, "50009")
 				s.bus.DetachLinks(queueName+"/$management", condition, "50009")
@@ -45,7 +45,7 @@ func TestThrottledLinksAndConnectionsAreReplaced(t *testing.T) {
 					strike(s)
 					s.task(t, "a", "b", "c")
 					s.until(t, 2*time.Minute, "an empty queue", empty)
-					time.Sleep(2 * time.Minute) // idle: the probe meets what waits for a renewal
+					time.Sleep(2 * time.Minute) // idle: a look meets what waits for a request
 					s.task(t, "d")
 					s.until(t, 2*time.Minute, "an empty queue", empty)
 					equal(t, "terminated", s.outcomes()["terminated"], 4)

@@ -88,6 +88,8 @@ type Worker struct {
 	clients *clients
 
 	pump     *pump
+	fetching pulse // of the receive loop
+	watchdog *watchdog
 	ready    *ready
 	finished *finished
 	twins    *twins
@@ -104,6 +106,9 @@ type Worker struct {
 	deliveries sync.WaitGroup // one for each delivery under way
 	draining   atomic.Bool
 	drained    tally
+
+	admission sync.Mutex
+	closed    bool // nothing is taken in any more, under admission
 }
 
 // New checks the configuration and returns a worker. Nothing is dialled before Run.
@@ -131,6 +136,8 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 		handlers: make(chan struct{}, config.Concurrency),
 		settling: make(chan struct{}, config.Concurrency+config.Concurrency/4+1),
 	}
+	w.clients.collect = w.collect
+	w.watchdog = &watchdog{fetching: &w.fetching, connecting: &w.clients.pulse, stuck: &w.clients.stuck, deliveries: w.drained.deliveries, cpu: processorTime, core: processorShare()}
 	w.pump = newPump(config.Concurrency, config.MaxHeldBytes, w.ready.size, config.Gates)
 	config.Gates.bound(config.Concurrency, w.pump.wake)
 	w.work, w.interrupt = context.WithCancelCause(context.Background())
@@ -139,22 +146,42 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 }
 
 // Run works until ctx ends, then drains within the grace period and says how. It retries everything that may pass by
-// itself, a broker that cannot be reached among them, and returns only then.
+// itself, a broker that cannot be reached among them. Of its own accord it ends only when its own machinery is stuck, which
+// the report then says.
 func (w *Worker) Run(ctx context.Context) Report {
 	w.log.Info("starting", zap.String("entity", w.config.ServiceBus.Entity()), zap.Strings("endpoints", w.gates.endpoints),
 		zap.Int("concurrency", w.config.Concurrency), zap.Duration("grace", w.config.Grace))
 	alive, end := context.WithCancel(context.WithoutCancel(ctx))
-	var owner sync.WaitGroup
+	var owner, intake sync.WaitGroup
 	owner.Go(func() { w.clients.run(alive) })
 
-	signal := make(chan time.Time, 1)
-	context.AfterFunc(ctx, func() { // the receive loop may take a second to notice, which belongs to the drain
-		w.draining.Store(true)
-		w.log.Info("draining: no more messages are taken", zap.Int("in_flight", w.drained.begin()))
-		signal <- time.Now()
+	ctx, giveUp := context.WithCancelCause(ctx)
+	defer giveUp(nil)
+	owner.Go(func() {
+		if err := w.watchdog.watch(ctx); err != nil {
+			giveUp(err)
+		}
 	})
-	w.collect(w.fetch(ctx))
-	return w.drain(<-signal, end, &owner)
+	intake.Go(func() { w.takeIn(ctx) })
+	<-ctx.Done() // the receive loop may take a second to notice, which belongs to the drain
+	begun := time.Now()
+	w.draining.Store(true)
+	stuck := context.Cause(ctx)
+	if !errors.Is(stuck, ErrStuck) {
+		stuck = nil
+	}
+	w.log.Info("draining: no more messages are taken", zap.Int("in_flight", w.drained.begin()), zap.NamedError("because", stuck))
+	waitUntil(&intake, begun.Add(intakeReserve))
+	report := w.drain(begun, end, &owner)
+	report.Stuck = stuck
+	return report
+}
+
+// takeIn receives until ctx ends, then takes what is on its way.
+func (w *Worker) takeIn(ctx context.Context) {
+	if c := w.fetch(ctx); c != nil {
+		w.collect(c)
+	}
 }
 
 // Status is what readiness is made of.

@@ -8,7 +8,8 @@
 //	version   say what this binary is
 //
 // Settings come from flags, then environment variables, then defaults; package app has all of them. Exit codes: 0 done,
-// 1 failed or interrupted, 2 the settings or the requests given are wrong and nothing was done.
+// 1 failed or interrupted, 2 the settings or the requests given are wrong and nothing was done, 3 the worker's own machinery
+// got stuck: it drained what it could and wants to be started again.
 //
 // The first signal drains; a second one ends the process at once with code 1, and what was in flight comes back when its
 // locks end.

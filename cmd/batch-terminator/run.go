@@ -11,6 +11,7 @@ import (
 	"go.uber.org/zap"
 
 	"batchterminator/cmd/internal/app"
+	"batchterminator/worker"
 )
 
 // Exit codes.
@@ -18,6 +19,7 @@ const (
 	exitOK       = 0
 	exitFailed   = 1
 	exitSettings = 2
+	exitStuck    = 3
 )
 
 const name = "batch-terminator"
@@ -89,6 +91,9 @@ func fail(w io.Writer, err error, args []string) int {
 	for _, line := range lines {
 		_, _ = fmt.Fprintf(w, "%s: %v\n", name, line)
 	}
+	if errors.Is(err, worker.ErrStuck) {
+		return exitStuck
+	}
 	if _, usage := errors.AsType[usageError](err); !settings && !usage {
 		return exitFailed
 	}
@@ -112,7 +117,7 @@ type runCommand struct {
 
 // Help is shown behind the command's one-line help.
 func (runCommand) Help() string {
-	return `Takes requests from the queue, or the subscription of a topic, and calls Terminate Task until the outcome is certain. The first SIGTERM or SIGINT drains: what is in flight finishes or goes back to the queue. A second one exits at once with code 1. Exit codes: 0 drained, 1 failed, 2 wrong settings.
+	return `Takes requests from the queue, or the subscription of a topic, and calls Terminate Task until the outcome is certain. The first SIGTERM or SIGINT drains: what is in flight finishes or goes back to the queue. A second one exits at once with code 1. A Service Bus that cannot be reached, is disabled or refuses the identity is waited for, however long. Exit codes: 0 drained, 1 failed, 2 wrong settings, 3 drained after the worker's own machinery got stuck: start it again, no message is lost.
 
 Examples:
 

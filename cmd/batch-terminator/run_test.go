@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"net"
 	"strings"
@@ -15,6 +16,7 @@ import (
 
 	"batchterminator/batchapi/batchtest"
 	"batchterminator/cmd/internal/app"
+	"batchterminator/worker"
 	"batchterminator/worker/servicebustest"
 )
 
@@ -52,6 +54,16 @@ func TestExitCodeTellsWrongSettingsFromFailure(t *testing.T) {
 		if strings.Contains(r.err.String(), "goroutine") {
 			t.Errorf("%q: a stack trace: %s", c.args, r.err.String())
 		}
+	}
+}
+
+// Scorecard: S9.
+func TestStuckWorkerHasAnExitCodeOfItsOwnAndOneLine(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	code := fail(&out, fmt.Errorf("%w: the receive loop has shown no sign of life for 2m10s", worker.ErrStuck), []string{"run"})
+	if want := "batch-terminator: the worker got stuck: the receive loop has shown no sign of life for 2m10s\n"; code != 3 || out.String() != want {
+		t.Errorf("exit code %d, %q; want 3 and %q", code, out.String(), want)
 	}
 }
 

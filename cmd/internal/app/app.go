@@ -143,8 +143,8 @@ func (r RetrySettings) redelivery() handler.Redelivery {
 // farewell bounds the end of the admin server; it is part of the time that package worker leaves at the end of the grace.
 const farewell = 500 * time.Millisecond
 
-// Run serves and works until ctx ends, drains, and returns how that went. Its only error comes before any work: the admin
-// address cannot be bound.
+// Run serves and works until ctx ends, drains, and returns how that went. Its errors are that the admin address cannot be
+// bound, before any work, and worker.ErrStuck.
 func (a *App) Run(ctx context.Context) (worker.Report, error) {
 	stop, err := a.serve()
 	if err != nil {
@@ -155,7 +155,7 @@ func (a *App) Run(ctx context.Context) (worker.Report, error) {
 	for _, client := range a.clients {
 		client.CloseIdleConnections()
 	}
-	return report, nil
+	return report, report.Stuck
 }
 
 // serve starts the admin server, if there is to be one. The returned function ends it and waits.

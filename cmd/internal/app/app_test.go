@@ -18,6 +18,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"batchterminator/worker"
 )
@@ -261,4 +262,30 @@ func TestLogNamesTheReplica(t *testing.T) {
 			t.Errorf("%q: accepted", wrong)
 		}
 	}
+}
+
+// Here the log holds up the one who connects, and nobody else.
+func TestRunReturnsWhatTheWorkerGotStuckOn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		forever := make(chan struct{})
+		d := deps()
+		d.Log = zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(io.Discard), zap.WarnLevel), zap.Hooks(func(e zapcore.Entry) error {
+			if strings.HasPrefix(e.Message, "connection to Service Bus failed") {
+				<-forever
+			}
+			return nil
+		}))
+		d.Dial = func(context.Context) (net.Conn, error) { return nil, errors.New("no route to host") }
+		a, err := Build(emulated(), d)
+		if err != nil {
+			t.Fatal(err)
+		}
+		ctx, stop := context.WithTimeout(t.Context(), time.Hour)
+		defer stop()
+		if _, err := a.Run(ctx); !errors.Is(err, worker.ErrStuck) {
+			t.Errorf("error %v", err)
+		}
+		close(forever)
+	})
 }
