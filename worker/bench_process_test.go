@@ -21,7 +21,7 @@ type process struct {
 // startProcess starts a role and reads what it says first into hello. It ends with the benchmark.
 func startProcess(b *testing.B, role string, hello any, env ...string) *process {
 	b.Helper()
-	p := &process{b: b, cmd: exec.Command(os.Args[0])} //nolint:gosec // G204: itself
+	p := &process{b: b, cmd: exec.Command(os.Args[0])}
 	p.cmd.Env = append(append(os.Environ(), roleVariable+"="+role), env...)
 	p.cmd.Stderr = os.Stderr
 	in, err := p.cmd.StdinPipe()

@@ -50,12 +50,17 @@ type client struct {
 
 	mu    sync.Mutex
 	calls int           // inside the SDK, under mu
+	spare []*caller     // those without a call, under mu
 	idle  chan struct{} // closed once the client ended and calls is 0, under mu
 	cause string        // the metric label of the first failure, under mu
 	// credit is what the last receive left out, as of creditSince. Under mu.
 	credit      int
 	creditSince time.Time
 }
+
+// caller is a goroutine that makes one SDK call after another, until its client ends. A new one for each call would spend
+// more time on growing its stack than on the call.
+type caller struct{ calls chan func() }
 
 func newClient(c *connection, stuck *atomic.Int64) *client {
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -71,6 +76,10 @@ func (c *client) fail(cause string, err error) {
 	}
 	c.cause = cause
 	c.cancel(err)
+	for _, k := range c.spare {
+		close(k.calls)
+	}
+	c.spare = nil
 	if c.calls == 0 {
 		close(c.idle)
 	}
@@ -82,20 +91,39 @@ func (c *client) causeOf() string {
 	return c.cause
 }
 
-func (c *client) enter() bool {
+// enter returns who makes the next call; nil when the client has ended.
+func (c *client) enter() *caller {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {
-		return false
+		return nil
 	}
 	c.calls++
-	return true
+	if last := len(c.spare) - 1; last >= 0 {
+		k := c.spare[last]
+		c.spare = c.spare[:last]
+		return k
+	}
+	k := &caller{calls: make(chan func())}
+	go func() {
+		for call := range k.calls {
+			call()
+			c.leave(k)
+		}
+	}()
+	return k
 }
 
-func (c *client) leave() {
+func (c *client) leave(k *caller) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.calls--; c.calls == 0 && c.ctx.Err() != nil {
+	c.calls--
+	if c.ctx.Err() == nil {
+		c.spare = append(c.spare, k)
+		return
+	}
+	close(k.calls)
+	if c.calls == 0 {
 		close(c.idle)
 	}
 }
@@ -127,17 +155,16 @@ func doOrLate[T any](ctx context.Context, c *client, limit time.Duration, call f
 		err   error
 	}
 	var none T
-	if !c.enter() {
+	k := c.enter()
+	if k == nil {
 		return none, errReplaced
 	}
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	defer context.AfterFunc(c.ctx, cancel)()
 	answers, gone := make(chan answer), make(chan struct{})
 	var overdue *time.Timer // written before gone is closed, read after
 	defer close(gone)
-	go func() {
-		defer c.leave()
+	k.calls <- func() {
 		value, err := contained(ctx, call)
 		select {
 		case answers <- answer{value, err}:
@@ -147,11 +174,13 @@ func doOrLate[T any](ctx context.Context, c *client, limit time.Duration, call f
 			}
 			late(value)
 		}
-	}()
+	}
 	select {
 	case a := <-answers:
 		return a.value, a.err
 	case <-ctx.Done():
+	case <-c.ctx.Done():
+		cancel()
 	}
 	guard := time.NewTimer(guardMargin)
 	defer guard.Stop()

@@ -205,6 +205,7 @@ func (s *clients) leftovers(c *client) {
 		last := newClient(c.connection, &s.stuck) // c takes no more calls
 		last.owes(c.owed())
 		s.collect(last)
+		last.fail("", context.Canceled)
 	}
 }
 

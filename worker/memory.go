@@ -1,50 +1,52 @@
 package worker
 
-import "container/list"
-
 // rememberAtMost bounds each memory: what goes over it is the oldest, and costs a repeated call at worst.
 const rememberAtMost = 16 << 10
 
 // memory is a bounded map that forgets what was put first. It is not safe for concurrent use; its owners lock.
 type memory[K comparable, V any] struct {
-	at    map[K]*list.Element // of remembered
-	order *list.List          // oldest first
+	at  map[K]*remembered[K, V]
+	all *remembered[K, V] // the ring's own link: the oldest is next, the newest before
 }
 
 type remembered[K comparable, V any] struct {
-	key   K
-	value V
+	key          K
+	value        V
+	next, before *remembered[K, V]
 }
 
 func newMemory[K comparable, V any]() memory[K, V] {
-	return memory[K, V]{at: map[K]*list.Element{}, order: list.New()}
+	all := &remembered[K, V]{}
+	all.next, all.before = all, all
+	return memory[K, V]{at: map[K]*remembered[K, V]{}, all: all}
 }
 
+func (m *memory[K, V]) empty() bool { return len(m.at) == 0 }
+
 func (m *memory[K, V]) put(key K, value V) {
-	if e, ok := m.at[key]; ok {
-		e.Value = remembered[K, V]{key, value}
+	if r, ok := m.at[key]; ok {
+		r.value = value
 		return
 	}
-	m.at[key] = m.order.PushBack(remembered[K, V]{key, value})
-	if m.order.Len() > rememberAtMost {
-		m.drop(m.order.Front())
+	r := &remembered[K, V]{key: key, value: value, next: m.all, before: m.all.before}
+	r.before.next, r.next.before = r, r
+	m.at[key] = r
+	if len(m.at) > rememberAtMost {
+		m.remove(m.all.next.key)
 	}
 }
 
 func (m *memory[K, V]) get(key K) (value V, ok bool) {
-	e, ok := m.at[key]
+	r, ok := m.at[key]
 	if ok {
-		value = e.Value.(remembered[K, V]).value
+		value = r.value
 	}
 	return value, ok
 }
 
 func (m *memory[K, V]) remove(key K) {
-	if e, ok := m.at[key]; ok {
-		m.drop(e)
+	if r, ok := m.at[key]; ok {
+		r.before.next, r.next.before = r.next, r.before
+		delete(m.at, key)
 	}
-}
-
-func (m *memory[K, V]) drop(e *list.Element) {
-	delete(m.at, m.order.Remove(e).(remembered[K, V]).key)
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 
 	"batchterminator/handler"
 )
@@ -149,33 +150,52 @@ func (w *Worker) record(d *delivery, r handler.Result, s settlement, left time.D
 	if s.result == "lock_lost" && !d.lockLost {
 		w.metrics.LockLost()
 	}
-	fields := append(d.ids(),
-		zap.Stringer("outcome", r.Outcome),
-		zap.String("settlement", s.kind),
-		zap.String("result", s.result),
-		zap.String("job_id", r.Request.JobID),
-		zap.String("task_id", r.Request.TaskID),
-		zap.String("endpoint", r.Request.Endpoint),
-		zap.String("client_request_id", r.ClientRequestID),
-		zap.String("request_id", r.RequestID),
-		zap.Int("status", r.Status),
-		zap.String("code", r.Code),
-		zap.Int("attempts", attempts),
-		zap.Int("redeliveries", d.message.Redeliveries),
-		zap.Duration("took", now.Sub(d.received)),
-		zap.Duration("age", record.SinceFirst),
-	)
-	if r.Detail != "" {
-		fields = append(fields, zap.String("detail", r.Detail))
+	if entry := w.log.Check(level(r, s), "delivery"); entry != nil {
+		entry.Write(zap.Inline(&deliveryLine{d, r, s, attempts, now.Sub(d.received), record.SinceFirst}))
 	}
-	if !s.back.IsZero() {
-		fields = append(fields, zap.Time("back_at", s.back))
+}
+
+// deliveryLine is the log line of a delivery. It writes its fields by itself, as a list of them would take longer to make
+// than to encode.
+type deliveryLine struct {
+	d         *delivery
+	r         handler.Result
+	s         settlement
+	attempts  int
+	took, age time.Duration
+}
+
+// MarshalLogObject implements [zapcore.ObjectMarshaler].
+func (l *deliveryLine) MarshalLogObject(e zapcore.ObjectEncoder) error {
+	e.AddString("message_id", l.d.msg.MessageID)
+	e.AddInt64("sequence_number", l.d.sequence())
+	e.AddUint32("delivery_count", l.d.msg.DeliveryCount)
+	e.AddString("outcome", l.r.Outcome.String())
+	e.AddString("settlement", l.s.kind)
+	e.AddString("result", l.s.result)
+	e.AddString("job_id", l.r.Request.JobID)
+	e.AddString("task_id", l.r.Request.TaskID)
+	e.AddString("endpoint", l.r.Request.Endpoint)
+	e.AddString("client_request_id", l.r.ClientRequestID)
+	e.AddString("request_id", l.r.RequestID)
+	e.AddInt64("status", int64(l.r.Status))
+	e.AddString("code", l.r.Code)
+	e.AddInt64("attempts", int64(l.attempts))
+	e.AddInt64("redeliveries", int64(l.d.message.Redeliveries))
+	e.AddDuration("took", l.took)
+	e.AddDuration("age", l.age)
+	if l.r.Detail != "" {
+		e.AddString("detail", l.r.Detail)
 	}
-	if r.Request.Reason != "" || r.Request.RequestedBy != "" {
-		fields = append(fields, zap.String("reason", r.Request.Reason), zap.String("requested_by", r.Request.RequestedBy))
+	if !l.s.back.IsZero() {
+		e.AddTime("back_at", l.s.back)
 	}
-	if s.err != nil {
-		fields = append(fields, zap.NamedError("settle_error", s.err))
+	if l.r.Request.Reason != "" || l.r.Request.RequestedBy != "" {
+		e.AddString("reason", l.r.Request.Reason)
+		e.AddString("requested_by", l.r.Request.RequestedBy)
 	}
-	w.log.Log(level(r, s), "delivery", fields...)
+	if l.s.err != nil {
+		e.AddString("settle_error", l.s.err.Error())
+	}
+	return nil
 }

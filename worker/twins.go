@@ -46,11 +46,11 @@ func (t *twins) suspect(d *delivery) {
 // redundant tells whether another message carries d's request: its own copy, or the first of its twins.
 func (t *twins) redundant(d *delivery) (handler.Result, bool) {
 	own, ok := d.place()
-	if !ok {
-		return handler.Result{}, false
-	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if !ok || t.unsure.empty() { // nearly always, which saves the making of ids
+		return handler.Result{}, false
+	}
 	if first, ok := t.unsure.get(d.msg.MessageID); ok && d.msg.MessageID == d.copyID(d.message.Redeliveries) {
 		if first == (place{}) {
 			t.unsure.put(d.msg.MessageID, own)
