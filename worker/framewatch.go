@@ -136,3 +136,16 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 	}
 	return 0, errors.Join(wedge, net.ErrClosed)
 }
+
+// errUnreadable means that the SDK gave a link up over a message that it cannot decode. The message will come again, and
+// with it the others that were on their way: unless one at a time is asked for, they go down together.
+var errUnreadable = errors.New("the SDK cannot read a message")
+
+// Write implements net.Conn. The SDK writes one frame at a time. Only a message that it could not read makes it put an error
+// into a detach.
+func (c *watchedConn) Write(p []byte) (int, error) {
+	if performative(frameBody(p)) == performativeDetach && bytes.Contains(p, []byte("amqp:internal-error")) {
+		c.tell(errUnreadable)
+	}
+	return c.Conn.Write(p)
+}

@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"reflect"
 	"strconv"
 	"strings"
 	"time"
@@ -37,6 +38,9 @@ func newDelivery(c *client, m *azservicebus.ReceivedMessage) *delivery {
 	d := &delivery{client: c, msg: m, received: time.Now()}
 	body := bodyOf(m)
 	d.size = len(body)
+	if body == nil && m.RawAMQPMessage != nil {
+		d.size = weight(reflect.ValueOf(m.RawAMQPMessage.Body.Value)) + weight(reflect.ValueOf(m.RawAMQPMessage.Body.Sequence))
+	}
 	d.message = handler.Message{
 		RequestIdentity: identity(m),
 		Body:            body,
@@ -71,6 +75,32 @@ func bodyOf(m *azservicebus.ReceivedMessage) []byte {
 		body = append(body, data...)
 	}
 	return body
+}
+
+// weight is about what a body weighs that is no bytes: it will be refused, but is held until then.
+func weight(v reflect.Value) (n int) {
+	switch v.Kind() {
+	case reflect.Invalid: // nil
+	case reflect.String:
+		n = v.Len()
+	case reflect.Interface:
+		n = weight(v.Elem())
+	case reflect.Slice, reflect.Array:
+		for i := range v.Len() {
+			n += weight(v.Index(i))
+		}
+	case reflect.Struct: // a described type, a time
+		for i := range v.NumField() {
+			n += weight(v.Field(i))
+		}
+	case reflect.Map:
+		for e := v.MapRange(); e.Next(); {
+			n += weight(e.Key()) + weight(e.Value())
+		}
+	default:
+		n = int(v.Type().Size())
+	}
+	return n
 }
 
 // identity names the request through all its copies. A message without an id is known by its place in the queue, which

@@ -23,19 +23,21 @@ func TestBodyOfAnyKindThatHoldsBytes(t *testing.T) {
 	for name, c := range map[string]struct {
 		m    *azservicebus.ReceivedMessage
 		want string
+		held int // beside the bytes
 	}{
-		"one data section":      {raw(azservicebus.AMQPAnnotatedMessageBody{Data: [][]byte{[]byte("ab")}}), "ab"},
-		"several data sections": {raw(azservicebus.AMQPAnnotatedMessageBody{Data: [][]byte{[]byte("a"), nil, []byte("b")}}), "ab"},
-		"a text value":          {raw(azservicebus.AMQPAnnotatedMessageBody{Value: "ab"}), "ab"},
-		"a binary value":        {raw(azservicebus.AMQPAnnotatedMessageBody{Value: []byte("ab")}), "ab"},
-		"another value":         {raw(azservicebus.AMQPAnnotatedMessageBody{Value: map[any]any{"a": 1}}), ""},
-		"a sequence":            {raw(azservicebus.AMQPAnnotatedMessageBody{Sequence: [][]any{{"ab"}}}), ""},
-		"none":                  {raw(azservicebus.AMQPAnnotatedMessageBody{}), ""},
-		"made by hand":          {&azservicebus.ReceivedMessage{Body: []byte("ab")}, "ab"},
+		"one data section":      {m: raw(azservicebus.AMQPAnnotatedMessageBody{Data: [][]byte{[]byte("ab")}}), want: "ab"},
+		"several data sections": {m: raw(azservicebus.AMQPAnnotatedMessageBody{Data: [][]byte{[]byte("a"), nil, []byte("b")}}), want: "ab"},
+		"a text value":          {m: raw(azservicebus.AMQPAnnotatedMessageBody{Value: "ab"}), want: "ab"},
+		"a binary value":        {m: raw(azservicebus.AMQPAnnotatedMessageBody{Value: []byte("ab")}), want: "ab"},
+		"another value":         {m: raw(azservicebus.AMQPAnnotatedMessageBody{Value: map[any]any{"a": int32(1), nil: []any{"bc", struct{ descriptor any }{"d"}}}}), held: 8},
+		"a large array":         {m: raw(azservicebus.AMQPAnnotatedMessageBody{Value: make([]int64, 1000)}), held: 8000},
+		"a sequence":            {m: raw(azservicebus.AMQPAnnotatedMessageBody{Sequence: [][]any{{"ab", uint16(1)}, {[]byte("cde")}}}), held: 7},
+		"none":                  {m: raw(azservicebus.AMQPAnnotatedMessageBody{}), want: ""},
+		"made by hand":          {m: &azservicebus.ReceivedMessage{Body: []byte("ab")}, want: "ab"},
 	} {
 		d := newDelivery(nil, c.m)
 		equal(t, name, string(d.message.Body), c.want)
-		equal(t, name+", held bytes", d.size, len(c.want))
+		equal(t, name+", held bytes", d.size, len(c.want)+c.held)
 	}
 }
 

@@ -4,6 +4,7 @@ package worker
 // the concurrency plus a small ready buffer, so no lock ever burns on a message that nobody can work on soon.
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"math"
@@ -20,7 +21,9 @@ const (
 	// afterFirst is how long a receive waits for more after its first message. It is a latency knob only: measured, it adds
 	// exactly itself to a lone message, and the SDK's default is 20 ms.
 	afterFirst = time.Millisecond
-	// cautious is how long the pump receives one message at a time after the SDK panicked on a batch: long enough for the
+	// presumedSize is what a message may weigh until one was seen: the limit of a queue whose owner asked for no other.
+	presumedSize = 1 << 20
+	// cautious is how long the pump receives one message at a time after the SDK failed on one of a batch: long enough for the
 	// locks of the innocent ones to end, so that only the culprit's delivery count rises.
 	cautious = 2 * time.Minute
 )
@@ -32,16 +35,17 @@ type pump struct {
 	maxBytes    int
 	gates       *Gates
 
-	mu    sync.Mutex
-	held  int // messages with a slot, under mu
-	bytes int // of their bodies, under mu
+	mu      sync.Mutex
+	held    int // messages with a slot, under mu
+	bytes   int // of their bodies, under mu
+	largest int // what the next body may be for all that is known, under mu
 
 	// changed has one token when held fell or a gate changed since the receive loop last looked.
 	changed chan struct{}
 }
 
 func newPump(concurrency, maxBytes int, buffer func() int, gates *Gates) *pump {
-	return &pump{concurrency: concurrency, maxBytes: maxBytes, buffer: buffer, gates: gates, changed: make(chan struct{}, 1)}
+	return &pump{concurrency: concurrency, maxBytes: maxBytes, largest: presumedSize, buffer: buffer, gates: gates, changed: make(chan struct{}, 1)}
 }
 
 // free returns how many messages may be asked for now; when none, after what time it may be worth looking again.
@@ -53,7 +57,8 @@ func (p *pump) free() (n int, again time.Duration) {
 	if p.held > 0 && p.bytes >= p.maxBytes {
 		return 0, 0
 	}
-	return limit - p.held, wait
+	// Credit is counted in messages: what bodies were lately stands in for their bytes.
+	return min(limit-p.held, max((p.maxBytes-p.bytes)/max(p.largest, 1), 1)), wait
 }
 
 // wait blocks until messages may be asked for, and returns how many; 0 when ctx ended. The channel is closed when a gate
@@ -84,6 +89,7 @@ func (p *pump) take(size int) {
 	defer p.mu.Unlock()
 	p.held++
 	p.bytes += size
+	p.largest = max(size, p.largest/4)
 }
 
 func (p *pump) give(size int) {
@@ -133,6 +139,11 @@ func (w *Worker) fetch(ctx context.Context) *client {
 		} else {
 			c.owes(0, time.Time{}) // the link has gone, and its credit with it
 		}
+		if errors.Is(c.ended(), errUnreadable) { // whatever the receive came to: its link is gone, and may not say so
+			careful = time.Now().Add(cautious)
+			c.fail("receive", errUnreadable)
+			w.log.Error("the SDK cannot read a message; receiving one message at a time for a while", zap.Duration("while", cautious))
+		}
 		switch caught, panicked := errors.AsType[*panicError](err); {
 		case len(msgs) > 0:
 			silence.broken()
@@ -148,10 +159,8 @@ func (w *Worker) fetch(ctx context.Context) *client {
 			if proof := silence.endured(ctx, c, time.Since(asked)); !proof {
 				continue // nothing is known that was not known before
 			}
-		case err == nil:
-			c.fail("receive", errLinkFailed)
 		default:
-			c.fail("receive", err)
+			c.fail("receive", cmp.Or(err, errLinkFailed))
 		}
 		w.fetching.beat()
 	}
