@@ -14,7 +14,7 @@ func (g *Gates) Admit(ctx context.Context, endpoint string) (handler.Outcome, ti
 	if c, wait, ok := g.pass(endpoint); !ok {
 		return refusals[c], wait, false
 	}
-	if !g.place(ctx, endpoint) || g.gates[endpoint].limiter.Wait(ctx) != nil {
+	if !g.place(ctx, endpoint) || g.gates[endpoint].limiter.Wait(ctx) != nil || !stillHeld(ctx) {
 		g.Observe(endpoint, handler.Draining, 0) // nothing will come of this attempt, which may be the probe
 		return handler.Draining, 0, false        // the delivery's context ended; its cause decides
 	}

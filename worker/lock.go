@@ -47,7 +47,28 @@ func (w *Worker) hold(ctx context.Context, d *delivery) (context.Context, *lock)
 	l.mu.Lock() // the timer may fire before it is assigned
 	defer l.mu.Unlock()
 	l.timer = time.AfterFunc(l.due(), l.renew)
-	return ctx, l
+	return context.WithValue(ctx, lockKey{}, l), l
+}
+
+// lockKey is where a delivery's context carries its lock.
+type lockKey struct{}
+
+// stillHeld is the last look before a call. The context of a delivery ends with its lock, but after a standstill of the
+// whole process what was due meanwhile comes in any order, a call before the end of its lock.
+func stillHeld(ctx context.Context) bool {
+	l, ok := ctx.Value(lockKey{}).(*lock)
+	if !ok {
+		return true
+	}
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if time.Now().Before(l.expires) {
+		return true
+	}
+	if !l.stopped {
+		l.lose("the lock expired before it could be renewed: the process stood still")
+	}
+	return false
 }
 
 // granted returns when a lock ends that the broker has just granted, on this machine's monotonic clock: from here on, a

@@ -5,11 +5,9 @@ package main
 import (
 	"bytes"
 	"context"
-	"errors"
 	"fmt"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"testing"
 	"time"
@@ -178,14 +176,3 @@ func (s *site) holds(t *testing.T) {
 		t.Errorf("P6: stray call %s %s", c.Method, c.Path)
 	}
 }
-
-// exitCode is what the process ended with.
-func exitCode(err error) int {
-	if exit, ok := errors.AsType[*exec.ExitError](err); ok {
-		return exit.ExitCode()
-	}
-	return exitOK
-}
-
-// said tells whether the log of an ended process has the text.
-func (r *replica) said(text string) bool { return strings.Contains(r.log.String(), text) }
