@@ -36,6 +36,7 @@ type lock struct {
 	timer   *time.Timer    // the next renewal, under mu
 	expires time.Time      // as granted last, under mu
 	stopped bool           // under mu
+	vain    int            // renewals in a row without an answer, by the one under way
 	renewal sync.WaitGroup // the renewal under way
 }
 
@@ -143,9 +144,24 @@ func (l *lock) ask(limit time.Duration) (time.Time, error) {
 		return struct{}{}, c.receiver.RenewMessageLock(ctx, m, nil)
 	})
 	if err != nil {
+		l.blame(c, err)
 		return time.Time{}, err
 	}
+	l.vain = 0
 	return granted(m.LockedUntil), nil
+}
+
+// blame ends a client that renews no lock: its right to do so is gone, or the management link is, and receives tell of
+// neither. One renewal without an answer may be the loss of just that.
+func (l *lock) blame(c *client, err error) {
+	switch {
+	case unauthorized(err):
+		c.fail("renew", err)
+	case idle(err) && l.work.Err() == nil && c.ctx.Err() == nil:
+		if l.vain++; l.vain > 1 {
+			c.fail("renew", err)
+		}
+	}
 }
 
 // lose is called with mu held.

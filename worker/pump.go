@@ -21,8 +21,6 @@ const (
 	// afterFirst is how long a receive waits for more after its first message. It is a latency knob only: measured, it adds
 	// exactly itself to a lone message, and the SDK's default is 20 ms.
 	afterFirst = time.Millisecond
-	// presumedSize is what a message may weigh until one was seen: the limit of a queue whose owner asked for no other.
-	presumedSize = 1 << 20
 	// cautious is how long the pump receives one message at a time after the SDK failed on one of a batch: long enough for the
 	// locks of the innocent ones to end, so that only the culprit's delivery count rises.
 	cautious = 2 * time.Minute
@@ -35,20 +33,24 @@ type pump struct {
 	maxBytes    int
 	gates       *Gates
 
-	mu      sync.Mutex
-	held    int // messages with a slot, under mu
-	bytes   int // of their bodies, under mu
-	largest int // what the next body may be for all that is known, under mu
+	mu    sync.Mutex
+	held  int // messages with a slot, under mu
+	bytes int // of their bodies, under mu
+	// largest is what the next message may weigh for all that is known: as much as there is room for at the start, then as
+	// the heaviest one, which is forgotten by a sixteenth of the difference with each lighter one. Under mu.
+	largest int
 
 	// changed has one token when held fell or a gate changed since the receive loop last looked.
 	changed chan struct{}
 }
 
 func newPump(concurrency, maxBytes int, buffer func() int, gates *Gates) *pump {
-	return &pump{concurrency: concurrency, maxBytes: maxBytes, largest: presumedSize, buffer: buffer, gates: gates, changed: make(chan struct{}, 1)}
+	return &pump{concurrency: concurrency, maxBytes: maxBytes, largest: maxBytes, buffer: buffer, gates: gates, changed: make(chan struct{}, 1)}
 }
 
-// free returns how many messages may be asked for now; when none, after what time it may be worth looking again.
+// free returns how many messages may be asked for now; when none, after what time it may be worth looking again. No more
+// than are expected to fit into the bytes left, but one in any case: a receive cannot be told how large a message may be,
+// and a queue may hold some of 100 MB.
 func (p *pump) free() (n int, again time.Duration) {
 	limit, wait := p.gates.intake()
 	limit = min(limit, p.concurrency+p.buffer())
@@ -57,8 +59,8 @@ func (p *pump) free() (n int, again time.Duration) {
 	if p.held > 0 && p.bytes >= p.maxBytes {
 		return 0, 0
 	}
-	// Credit is counted in messages: what bodies were lately stands in for their bytes.
-	return min(limit-p.held, max((p.maxBytes-p.bytes)/max(p.largest, 1), 1)), wait
+	fit := max(1, (p.maxBytes-p.bytes)/max(1, p.largest))
+	return min(limit-p.held, fit), wait
 }
 
 // wait blocks until messages may be asked for, and returns how many; 0 when ctx ended. The channel is closed when a gate
@@ -89,7 +91,7 @@ func (p *pump) take(size int) {
 	defer p.mu.Unlock()
 	p.held++
 	p.bytes += size
-	p.largest = max(size, p.largest/4)
+	p.largest = max(size, p.largest-(p.largest-size+15)/16)
 }
 
 func (p *pump) give(size int) {
@@ -134,11 +136,6 @@ func (w *Worker) fetch(ctx context.Context) *client {
 			continue
 		}
 		out = c
-		if len(msgs) > 0 || idle(err) {
-			c.owes(n-len(msgs), time.Now())
-		} else {
-			c.owes(0, time.Time{}) // the link has gone, and its credit with it
-		}
 		if errors.Is(c.ended(), errUnreadable) { // whatever the receive came to: its link is gone, and may not say so
 			careful = time.Now().Add(cautious)
 			c.fail("receive", errUnreadable)
@@ -188,7 +185,12 @@ func (w *Worker) ask(ctx context.Context, c *client, n int, limit time.Duration,
 	}()
 	asked := time.Now()
 	msgs, err := doOrLate(ctx, c, limit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
-		return c.receiver.ReceiveMessages(ctx, n, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
+		c.owes(0, time.Time{}) // a link that fails takes its credit with it
+		msgs, err := c.receiver.ReceiveMessages(ctx, n, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
+		if len(msgs) > 0 || idle(err) {
+			c.owes(n-len(msgs), time.Now())
+		}
+		return msgs, err
 	}, func(late []*azservicebus.ReceivedMessage) { w.admit(c, late) })
 	if idle(err) && ctx.Err() == nil && c.ctx.Err() == nil && time.Since(asked) < limit {
 		return nil, errEarly // taken for idleness it would be repeated at once, for ever

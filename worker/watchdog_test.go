@@ -69,7 +69,7 @@ func TestReceiveLoopThatHangsEndsTheWorkerAndDrainsTheRest(t *testing.T) {
 		forever := make(chan struct{})
 		var receives atomic.Int32
 		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
-			if op == "receive" && receives.Add(1) == 2 {
+			if op == "receive" && receives.Add(1) == 3 {
 				panic("DeadLetterReason is an int")
 			}
 			return nil
