@@ -62,7 +62,7 @@ func TestMessagesThatComeAfterTheEndAreLeftToTheirLocks(t *testing.T) {
 	})
 }
 
-// Scorecard: F20, F19.
+// Scorecard: F20, R5.
 // Renewals that are refused while receives work would go on until every lock is lost.
 func TestRefusedRenewalsReplaceTheClientWithinALock(t *testing.T) {
 	t.Parallel()

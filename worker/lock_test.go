@@ -69,7 +69,8 @@ func TestLostLockCancelsTheWorkAndSettlesNothing(t *testing.T) {
 	}
 }
 
-// A renewal that hangs must not keep the lock's timer, or another message's, from doing its work (F5).
+// Scorecard: F5, R4.
+// A renewal that hangs must not keep the lock's timer, or another message's, from doing its work.
 func TestHangingRenewalDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

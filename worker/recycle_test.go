@@ -66,6 +66,7 @@ func endsOnce(t *testing.T, queue *servicebustest.Queue, want int) {
 	equal(t, "burned deliveries", burned, 0)
 }
 
+// Scorecard: F9, R22.
 // P5: what is on its way to a client that is given up for another reason than its link must not be left locked.
 func TestReplacedClientLeavesNoMessageLocked(t *testing.T) {
 	t.Parallel()
@@ -102,6 +103,7 @@ func TestReplacedClientLeavesNoMessageLocked(t *testing.T) {
 	})
 }
 
+// Scorecard: R3.
 // P5: a receive that is cut short may have been given messages at that very moment. They come back from it, or go back.
 func TestReceivesCutShortAtAnyMomentLeaveNoMessageLocked(t *testing.T) {
 	t.Parallel()

@@ -44,6 +44,7 @@ type stack struct {
 	client  *batchapi.Client
 	dial    func(context.Context) (net.Conn, error)
 	network atomic.Pointer[func(context.Context) (net.Conn, error)] // replaces dial while set
+	status  func() worker.Status // of the last worker
 	stop    context.CancelFunc
 	reports chan worker.Report
 }
@@ -108,7 +109,7 @@ func (s *stack) start(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	reports := make(chan worker.Report, 1)
-	s.stop, s.reports = cancel, reports
+	s.status, s.stop, s.reports = w.Status, cancel, reports
 	go func() { reports <- w.Run(ctx) }()
 }
 

@@ -18,7 +18,7 @@ func (s *stack) replaced(during string) (n int) {
 	return n
 }
 
-// Scorecard: F1, A15.
+// Scorecard: F1, A15, R1, R2.
 func TestF1MessageBehindAMuteLinkIsProcessedWithinAMinute(t *testing.T) {
 	t.Parallel()
 	for name, strike := range map[string]func(*stack){

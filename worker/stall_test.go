@@ -24,7 +24,7 @@ func mute(queue *scripted, clients int) {
 	}
 }
 
-// Scorecard: F1, A15.
+// Scorecard: F1, A15, R1.
 func TestMuteLinkIsReplacedWithinAMinuteOfTheFirstMessage(t *testing.T) {
 	t.Parallel()
 	for name, idle := range map[string]time.Duration{"at once": 0, "long idle": 25 * time.Minute, "between two looks": lookEvery + lookEvery/2} {

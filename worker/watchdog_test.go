@@ -181,7 +181,7 @@ func spins(r *rig, share float64, from time.Duration) {
 	}
 }
 
-// Scorecard: I10.
+// Scorecard: S9.
 func TestProcessorThatIsBusyWithNothingEndsTheWorker(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
