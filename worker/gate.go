@@ -34,7 +34,7 @@ var refusals = [causeCount]handler.Outcome{causeAuth: handler.AuthFailed, causeT
 // pauses bound how long a cause keeps the gate closed: the first pause, doubled by each probe that fails, up to the last.
 var pauses = [causeCount]struct{ first, last time.Duration }{
 	causeAuth:     {5 * time.Second, 5 * time.Minute},
-	causeThrottle: {2 * time.Second, time.Minute},
+	causeThrottle: {2 * time.Second, 30 * time.Second},
 	causeOutage:   {5 * time.Second, 30 * time.Second},
 }
 

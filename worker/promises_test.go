@@ -118,36 +118,6 @@ func TestThrottledRequestWaitsAsLongAsBatchAsks(t *testing.T) {
 	}
 }
 
-// P4, P5: two hours without Batch leave nothing in the dead-letter queue, burn no delivery, and cost probes only.
-func TestOutageOfTwoHoursLosesAndBurnsNothing(t *testing.T) {
-	t.Parallel()
-	for name, status := range map[string]int{"503": http.StatusServiceUnavailable, "500": http.StatusInternalServerError, "no answer": 0, "401": http.StatusUnauthorized} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
-				const n, outage = 500, 2 * time.Hour
-				s.account.OnNext(batchtest.OutageFor(outage, status), batchtest.Keep())
-				for i := range n {
-					s.task(t, fmt.Sprintf("t%03d", i))
-				}
-				time.Sleep(outage)
-				during := s.account.CallCount()
-				healed := time.Now()
-				s.until(t, time.Hour, "an empty queue", empty)
-				t.Logf("%d calls during the outage, caught up %v after it", during, time.Since(healed))
-				equal(t, "dead letters", s.deadLetters(), nil)
-				equal(t, "burned deliveries", s.burned(), 0)
-				if limit := int(outage/(10*time.Second)) + 100; during > limit {
-					t.Errorf("%d calls during the outage; want probes only, at most %d", during, limit)
-				}
-				for i := range n {
-					equal(t, "terminations", s.account.Terminations("j", fmt.Sprintf("t%03d", i)), 1)
-				}
-			})
-		})
-	}
-}
-
 // The lock ends in the middle of a call, because the broker refuses to renew it: the call is cancelled, nothing is
 // settled under a foreign lock, and the redelivery finishes the request under the same identity.
 func TestLockExpiresInTheMiddleOfACall(t *testing.T) {
