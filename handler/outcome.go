@@ -57,6 +57,7 @@ const (
 	JobDisabled
 	StateConflict
 	Draining
+	Isolated
 
 	// Pause: every message of the account would fail alike, so the account's gate closes and the request comes back later.
 	AuthFailed
@@ -88,7 +89,7 @@ var outcomes = [...]struct {
 	NotFound:                {"not_found", DeadLetter, "no such task or job, and --on-not-found=dead-letter"},
 	RetriesExhausted:        {"retries_exhausted", DeadLetter, "still failing at the maximum age while other requests succeed"},
 	Expired:                 {"expired", DeadLetter, "the message's own time to live ended before the request could finish"},
-	CrashSuspect:            {"crash_suspect", DeadLetter, "the worker failed on this message at every delivery"},
+	CrashSuspect:            {"crash_suspect", DeadLetter, "processes kept dying while this message ran alone, or the worker panicked at its last delivery"},
 	Throttled:               {"throttled", Redeliver, "Batch asked to slow down"},
 	Unavailable:             {"unavailable", Redeliver, "Batch failed on its side"},
 	TimedOut:                {"timed_out", Redeliver, "no answer in time; it may have been applied"},
@@ -96,6 +97,7 @@ var outcomes = [...]struct {
 	JobDisabled:             {"job_disabled", Redeliver, "the job is disabled, its task may run again"},
 	StateConflict:           {"state_conflict", Redeliver, "the task's state does not allow it yet"},
 	Draining:                {"draining", Redeliver, "the worker is stopping"},
+	Isolated:                {"isolated", Redeliver, "it was there when processes may have died, and comes back to run alone"},
 	AuthFailed:              {"auth_failed", Pause, "the worker's token or rights were refused"},
 	AccountDisabled:         {"account_disabled", Pause, "the Batch account is disabled"},
 	WrongEndpoint:           {"wrong_endpoint", Pause, "what answers is not this Batch account"},

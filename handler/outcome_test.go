@@ -11,7 +11,7 @@ var decisions = map[Decision][]string{
 	Complete: {"terminated", "already_completed", "already_gone", "job_ending", "skipped_condition", "skipped_newer_incarnation", "duplicate_delivery"},
 	DeadLetter: {"invalid_message", "endpoint_not_allowed", "refused", "condition_not_met", "not_found", "retries_exhausted", "expired",
 		"crash_suspect"},
-	Redeliver: {"throttled", "unavailable", "timed_out", "network", "job_disabled", "state_conflict", "draining"},
+	Redeliver: {"throttled", "unavailable", "timed_out", "network", "job_disabled", "state_conflict", "draining", "isolated"},
 	Pause:     {"auth_failed", "account_disabled", "wrong_endpoint", "worker_misconfigured"},
 	Leave:     {"lock_lost", "panic"},
 }
@@ -57,7 +57,7 @@ func TestDecisionsAreNamed(t *testing.T) {
 }
 
 // Outcomes that only the worker can know of.
-var ofTheWorker = []Outcome{DuplicateDelivery, CrashSuspect, Panic}
+var ofTheWorker = []Outcome{DuplicateDelivery, CrashSuspect, Isolated, Panic}
 
 // Every other outcome is one that policy can reach, so that no series stays at zero by mistake.
 func TestEveryOutcomeIsReachable(t *testing.T) {

@@ -46,13 +46,17 @@ func (p Redelivery) Validate() error {
 // no redelivery either. Only the sender's own time to live ends a request in any case.
 func (p Redelivery) Next(m Message, r Result, accountDown bool) (wait time.Duration, result Result, ok bool) {
 	now := time.Now()
-	if r.Outcome != Draining {
+	switch r.Outcome {
+	case Draining:
+	case Isolated:
+		wait = r.RetryAfter
+	default:
 		wait = max(p.wait(m.Redeliveries), r.RetryAfter)
 	}
 	if !m.ExpiresAt.IsZero() && !now.Add(wait).Before(m.ExpiresAt) {
 		return 0, r.gaveUp(Expired, "the message expires before the next delivery"), false
 	}
-	if accountDown || r.Outcome == Draining || r.Outcome.Decision() == Pause {
+	if accountDown || r.Outcome == Draining || r.Outcome == Isolated || r.Outcome.Decision() == Pause {
 		return wait, r, true
 	}
 	if !m.FirstEnqueued.IsZero() && now.Add(wait).Sub(m.FirstEnqueued) > p.MaxAge {

@@ -52,6 +52,7 @@ var givenUp = []struct {
 	{"too old while refused", failing{outcome: AuthFailed, age: 9 * day}, AuthFailed},
 	{"too old at a wrong endpoint", failing{outcome: WrongEndpoint, age: 9 * day, redeliveries: 99}, WrongEndpoint},
 	{"too old while draining", failing{outcome: Draining, age: 9 * day, redeliveries: 99}, Draining},
+	{"too old while set apart", failing{outcome: Isolated, age: 9 * day, redeliveries: 99, retryAfter: 1}, Isolated},
 	{"about to expire", failing{outcome: Throttled, ttl: 29 * time.Second}, Expired},
 	{"expiring at the end of Batch's wait", failing{outcome: Throttled, ttl: time.Hour, retryAfter: time.Hour}, Expired},
 	{"expiring just after it", failing{outcome: Throttled, ttl: time.Hour + 1, retryAfter: time.Hour}, Throttled},
@@ -131,6 +132,10 @@ func TestRedeliveryWaitsAreBounded(t *testing.T) {
 			if wait != 0 {
 				t.Fatalf("a drain waits %v", wait)
 			}
+		case r.Outcome == Isolated:
+			if wait != r.RetryAfter {
+				t.Fatalf("what comes back to run alone waits %v, not the %v that the worker chose", wait, r.RetryAfter)
+			}
 		case wait < max(bound/2, r.RetryAfter) || wait > max(bound, r.RetryAfter):
 			t.Fatalf("wait %v of a bound of %v, retry-after %v", wait, bound, r.RetryAfter)
 		}
@@ -155,7 +160,7 @@ func TestOnlyTheSendersTimeToLiveEndsARequestDuringAnOutage(t *testing.T) {
 		r := Result{Outcome: rapid.SampledFrom(redelivered()).Draw(t, "outcome")}
 		down := rapid.Bool().Draw(t, "down")
 		_, got, ok := p.Next(m, r, down)
-		spared := down || r.Outcome == Draining || r.Outcome.Decision() == Pause
+		spared := down || r.Outcome == Draining || r.Outcome == Isolated || r.Outcome.Decision() == Pause
 		switch {
 		case got.Outcome == Expired:
 			if m.ExpiresAt.IsZero() || m.ExpiresAt.Sub(now) > p.Max+time.Minute {

@@ -103,7 +103,9 @@ var madeRules = slices.Concat(
 	made("a request that had finished is delivered again", DuplicateDelivery, "only its settlement was lost"),
 	made("the request is over --max-age or --max-redeliveries", RetriesExhausted, "a person has to see why it never finishes"),
 	made("the message's time to live ends before it can finish", Expired, "its sender says that it is worthless then"),
-	made("the worker fails on the message at every delivery", CrashSuspect, "the next delivery would end the same way"),
+	made("the process dies, again and again, while nothing but the message runs", CrashSuspect, "the next delivery would end the same way"),
+	made("the worker panics at the queue's last delivery of the message", CrashSuspect, "the broker would dead-letter it without a word"),
+	made("the message was there when processes may have died", Isolated, "alone it does no harm to others, and shows whether it was the one"),
 	made("the worker panics", Panic, "confined to the message, which is delivered again"),
 )
 

@@ -7,9 +7,10 @@
 //
 //	fetch      pump.go       asks for exactly the free slots
 //	hold       lock.go       renews the lock while the work is under way, cancels the work when it is lost
-//	decide     process.go    remembered outcome (finished.go, twins.go), or handler.Handle; a panic stays with its message
+//	decide     process.go    remembered outcome (finished.go, twins.go), alone if it is suspected (suspect.go), or
+//	                         handler.Handle; a panic stays with its message
 //	settle     settle.go     complete, dead-letter, or redeliver (redeliver.go): once, on a context of its own
-//	record     settle.go     one outcome in a metric and in one log line
+//	record     settle.go     one outcome in a metric and in one log line; on the message, where it lives on (ledger.go)
 //
 // # States of a message
 //
@@ -41,6 +42,12 @@
 // issued, so an outage leaves the queue where it is: in the queue. After throttling an account gets half as many calls at
 // once as before, and then additively more (climb.go); admit.go is what the gates let through.
 //
+// # Deaths
+//
+// What ends the process cannot be recovered from, and its messages return with nothing but a higher delivery count. Those
+// that return twice run alone from then on, and three deaths while alone end one as crash_suspect. A delivery lost on the
+// wire looks the same, so suspect.go says what is evidence and what is not: without a restart nothing is.
+//
 // # Drain
 //
 // Readiness false → no new credit, that which is out is withdrawn (withdraw.go) and what is on the wire taken in → in-flight
@@ -52,5 +59,8 @@
 //     dead-letter a whole queue.
 //   - Batches with a barrier: measured at 39 % of the ideal where this pump gets 97 %.
 //   - A worker pool fed by a channel: the slot count already bounds the goroutines, and a channel would hide who holds a lock.
+//   - A note that is written before a message runs, to prove that it did when the process died: nothing can be written to a
+//     message but by settling it, and then another worker may receive it.
+//   - Running what died once alone: a node that is killed would come back at a small part of its speed.
 //   - Deferring a message until later: it comes back only to who remembers its sequence number.
 package worker

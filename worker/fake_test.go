@@ -31,8 +31,9 @@ type scripted struct {
 	locked    map[[16]byte]*azservicebus.ReceivedMessage
 	until     map[[16]byte]time.Time
 	sent      []*azservicebus.AMQPAnnotatedMessage
-	log       []string // operations in order, receives left out
-	asked     []int    // how many messages each receive asked for
+	log       []string         // operations in order, receives left out
+	written   []map[string]any // properties that settlements set, refused ones included
+	asked     []int            // how many messages each receive asked for
 	maxLocked int
 	tokens    uint64
 	connects  int
@@ -142,11 +143,16 @@ func (s *scripted) CompleteMessage(ctx context.Context, m *azservicebus.Received
 	return s.settle(ctx, "complete", m)
 }
 
-func (s *scripted) AbandonMessage(ctx context.Context, m *azservicebus.ReceivedMessage, _ *azservicebus.AbandonMessageOptions) error {
+func (s *scripted) AbandonMessage(ctx context.Context, m *azservicebus.ReceivedMessage, o *azservicebus.AbandonMessageOptions) error {
+	s.write(m, o.PropertiesToModify)
 	return s.settle(ctx, "abandon", m)
 }
 
 func (s *scripted) DeadLetterMessage(ctx context.Context, m *azservicebus.ReceivedMessage, o *azservicebus.DeadLetterOptions) error {
+	if o == nil {
+		return s.settle(ctx, "dead-letter without a word", m)
+	}
+	s.write(m, o.PropertiesToModify)
 	return s.settle(ctx, "dead-letter "+*o.Reason, m)
 }
 
@@ -160,6 +166,13 @@ func (s *scripted) PeekMessages(ctx context.Context, n int, o *azservicebus.Peek
 	all = slices.DeleteFunc(all, func(m *azservicebus.ReceivedMessage) bool { return *m.SequenceNumber < *o.FromSequenceNumber })
 	slices.SortFunc(all, func(a, b *azservicebus.ReceivedMessage) int { return cmp.Compare(*a.SequenceNumber, *b.SequenceNumber) })
 	return all[:min(n, len(all))], nil
+}
+
+// write sets properties of a locked message.
+func (s *scripted) write(m *azservicebus.ReceivedMessage, properties map[string]any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.written = append(s.written, properties)
 }
 
 func (s *scripted) RenewMessageLock(ctx context.Context, m *azservicebus.ReceivedMessage, _ *azservicebus.RenewMessageLockOptions) error {

@@ -56,7 +56,7 @@ func (f *finished) recall(d *delivery) (handler.Result, bool) {
 	if !ok {
 		return handler.Result{}, false
 	}
-	r.Attempts = 0
+	r.Attempts, d.recalled = 0, true
 	if r.Outcome.Decision() != handler.DeadLetter {
 		r.Detail = "an earlier delivery ended as " + r.Outcome.String()
 		r.Outcome = handler.DuplicateDelivery

@@ -18,7 +18,9 @@ const (
 	propAttempts      = "bt-attempts"       // HTTP attempts so far
 	propRedeliveries  = "bt-redeliveries"   // scheduled copies so far
 	propFirstEnqueued = "bt-first-enqueued" // RFC 3339
-	propLedger        = "bt-ledger"         // outcomes so far, newest last
+	propLedger        = "bt-ledger"         // deliveries so far, newest last
+	propAccounted     = "bt-accounted"      // the delivery count up to which the ledger tells of this message's own deliveries
+	propSuspect       = "bt-suspect"        // deliveries in a row whose end nobody recorded
 )
 
 // maxIdentity bounds a request identity that arrives in a property; message ids are at most 128 characters.
@@ -32,6 +34,13 @@ type delivery struct {
 	received time.Time
 	size     int
 	lockLost bool // while the work was under way, and counted then
+	recalled bool // an earlier delivery had the same outcome, and its settlement was not confirmed
+
+	before     []string        // the ledger's entries for earlier deliveries that it does not have yet
+	unrecorded int             // how many of those nobody recorded
+	suspicion  int             // what the message says of them
+	suspected  int             // the same with this message's own unrecorded deliveries, as far as they are evidence
+	alone      <-chan struct{} // closed when nothing else is under way; nil if it has not got the lane
 }
 
 func newDelivery(c *client, m *azservicebus.ReceivedMessage) *delivery {

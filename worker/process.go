@@ -19,6 +19,11 @@ import (
 // for the end of all.
 func (w *Worker) accept(c *client, m *azservicebus.ReceivedMessage) {
 	d := newDelivery(c, m)
+	w.past.begin(d)
+	w.weigh(d)
+	if d.setApart() {
+		d.alone = w.pump.lane.claim()
+	}
 	w.pump.take(d.size)
 	w.metrics.Received(d.age(d.received))
 	w.drained.start(d)
@@ -34,6 +39,7 @@ func (w *Worker) admit(c *client, msgs []*azservicebus.ReceivedMessage) {
 		w.log.Warn("messages came after the end of the intake; they come back when their locks end", zap.Int("messages", len(msgs)))
 		return
 	}
+	w.pump.lane.enter(len(msgs))
 	for _, m := range msgs {
 		w.accept(c, m)
 	}
@@ -58,8 +64,10 @@ func (w *Worker) process(d *delivery) {
 	d.lockLost = errors.Is(context.Cause(ctx), handler.ErrLockLost)
 	result, settled := w.settle(d, result, left)
 	<-w.settling
+	w.past.end(d, result, settled)
 	w.record(d, result, settled, left)
 	w.drained.count(d, result, settled)
+	w.pump.lane.leave(d.alone != nil)
 }
 
 // decide returns what the delivery comes to: from memory, or by handling it once a handler is free.
@@ -68,6 +76,9 @@ func (w *Worker) decide(ctx context.Context, d *delivery) handler.Result {
 		return r
 	}
 	if r, ok := w.twins.redundant(d); ok {
+		return r
+	}
+	if r, ok := w.suspect(ctx, d); ok {
 		return r
 	}
 	select {

@@ -48,7 +48,8 @@ func TestPanicStaysWithItsMessage(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		last := message("poison", 1)
-		last.DeliveryCount = 9 // the queue's limit of 10 is reached with this delivery
+		last.DeliveryCount = 9                                               // the queue's limit of 10 is reached with this delivery
+		last.ApplicationProperties = map[string]any{propAccounted: int64(9)} // earlier panics
 		queue := newScripted(last, message("good", 2))
 		r := run(t, queue, decisions(func(_ context.Context, m handler.Message) handler.Result {
 			if m.RequestIdentity == "poison" {

@@ -32,6 +32,7 @@ type pump struct {
 	buffer      func() int // how many messages may wait ready, asked before each receive
 	maxBytes    int
 	gates       *Gates
+	lane        lane
 
 	mu    sync.Mutex
 	held  int // messages with a slot, under mu
@@ -45,13 +46,18 @@ type pump struct {
 }
 
 func newPump(concurrency, maxBytes int, buffer func() int, gates *Gates) *pump {
-	return &pump{concurrency: concurrency, maxBytes: maxBytes, largest: maxBytes, buffer: buffer, gates: gates, changed: make(chan struct{}, 1)}
+	p := &pump{concurrency: concurrency, maxBytes: maxBytes, largest: maxBytes, buffer: buffer, gates: gates, changed: make(chan struct{}, 1)}
+	p.lane.wake = p.wake
+	return p
 }
 
 // free returns how many messages may be asked for now; when none, after what time it may be worth looking again. No more
 // than are expected to fit into the bytes left, but one in any case: a receive cannot be told how large a message may be,
 // and a queue may hold some of 100 MB.
 func (p *pump) free() (n int, again time.Duration) {
+	if p.lane.taken() {
+		return 0, 0
+	}
 	limit, wait := p.gates.intake()
 	limit = min(limit, p.concurrency+p.buffer())
 	p.mu.Lock()

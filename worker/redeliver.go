@@ -12,23 +12,16 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"strconv"
-	"strings"
 	"time"
-	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 
 	"batchterminator/handler"
 )
 
-const (
-	// sendLimit bounds one try to send a copy. It leaves a settlement the time to complete the original, and is long, since a
-	// copy that is sent again for want of an answer may be there twice.
-	sendLimit = 6 * time.Second
-	// maxLedger bounds the history that travels on a message, in bytes.
-	maxLedger = 2 << 10
-)
+// sendLimit bounds one try to send a copy. It leaves a settlement the time to complete the original, and is long, since a
+// copy that is sent again for want of an answer may be there twice.
+const sendLimit = 6 * time.Second
 
 // Annotations of the original that the copy keeps; the others are the broker's own.
 var keptAnnotations = []string{"x-opt-partition-key", "x-opt-via-partition-key"}
@@ -76,7 +69,12 @@ func copyOf(d *delivery, r handler.Result, wait time.Duration) *azservicebus.AMQ
 	properties[propRedeliveries] = int64(number)
 	properties[propAttempts] = int64(d.message.Attempts + r.Attempts)
 	properties[propFirstEnqueued] = d.message.FirstEnqueued.UTC().Format(time.RFC3339Nano)
-	properties[propLedger] = ledger(properties[propLedger], r, now)
+	properties[propLedger] = d.ledger(r, now)
+	delete(properties, propAccounted) // the copy has had no delivery yet
+	delete(properties, propSuspect)
+	if n := d.suspicionAfter(r); n > 0 {
+		properties[propSuspect] = int64(n)
+	}
 	return c
 }
 
@@ -93,21 +91,6 @@ func (d *delivery) raw() *azservicebus.AMQPAnnotatedMessage {
 			GroupID: d.msg.SessionID, ReplyToGroupID: d.msg.ReplyToSessionID,
 		},
 	}
-}
-
-// ledger adds one entry, "2026-01-31T17:00:00Z throttled/2" for two attempts that ended so, and drops the oldest entries
-// that no longer fit. Anyone can write in its place: what is not text cannot be sent, what has no entries cannot be cut.
-func ledger(before any, r handler.Result, now time.Time) string {
-	entry := now.UTC().Format(time.RFC3339) + " " + r.Outcome.String() + "/" + strconv.Itoa(r.Attempts)
-	history, _ := before.(string)
-	if history == "" || !utf8.ValidString(history) {
-		return entry
-	}
-	all := history + "; " + entry
-	for len(all) > maxLedger {
-		_, all, _ = strings.Cut(all, "; ") // the new entry fits, so there is always one to cut off
-	}
-	return all
 }
 
 // sendCopy sends the copy, trying again on another client until ctx ends. It reports whether the broker took it; refused

@@ -4,13 +4,11 @@ import (
 	"context"
 	"fmt"
 	"math"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
-	"unicode/utf8"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"github.com/Azure/go-amqp"
@@ -147,31 +145,6 @@ func TestTimeToLiveOfACopyStaysWithinTheOriginals(t *testing.T) {
 				equal(t, "time to live", copyOf(newDelivery(nil, m), handler.Result{Outcome: handler.Draining}, c.wait).Header.TTL, c.want)
 			})
 		})
-	}
-}
-
-// P9: the ledger stays within its bound and can be sent, whatever was in its place.
-func TestLedgerIsBoundedAndCanBeSent(t *testing.T) {
-	t.Parallel()
-	now := time.Date(2026, 1, 31, 17, 0, 0, 0, time.UTC)
-	const entry = "2026-01-31T17:00:00Z throttled/2"
-	for name, before := range map[string]any{
-		"none": nil, "not a text": int64(3), "empty": "",
-		"no entry of ours": strings.Repeat("x", 3*maxLedger), "letters of two bytes": strings.Repeat("ä", maxLedger) + "!",
-		"not UTF-8": "\xff\xfe", "separators": strings.Repeat("; ", maxLedger), "exactly full": strings.Repeat("y", maxLedger),
-	} {
-		got := ledger(before, handler.Result{Outcome: handler.Throttled, Attempts: 2}, now)
-		if len(got) > maxLedger || !utf8.ValidString(got) || !strings.HasSuffix(got, entry) {
-			t.Errorf("%s: ledger of %d bytes, %.20q...; want at most %d of valid text that ends in the new entry", name, len(got), got, maxLedger)
-		}
-	}
-	var history any
-	for range 200 {
-		history = ledger(history, handler.Result{Outcome: handler.Throttled, Attempts: 2}, now)
-	}
-	entries := strings.Split(history.(string), "; ")
-	if len(entries) != (maxLedger+2)/(len(entry)+2) || slices.ContainsFunc(entries, func(e string) bool { return e != entry }) {
-		t.Errorf("%d entries after 200; want as many whole ones as fit", len(entries))
 	}
 }
 

@@ -21,6 +21,8 @@ const (
 	settleLimit = 8 * time.Second
 	// settlePause separates tries.
 	settlePause = 50 * time.Millisecond
+	// bareTry is the first try, of those counted from 0, that leaves out what the broker may have refused before.
+	bareTry = 2
 )
 
 // settlement is how a delivery was settled, in the words of metrics.Settlements and metrics.SettleResults: "unconfirmed" when
@@ -52,21 +54,29 @@ func (w *Worker) settle(d *delivery, r handler.Result, left time.Duration) (hand
 }
 
 func (w *Worker) complete(ctx context.Context, d *delivery) settlement {
-	return w.settleBy(ctx, d, "complete", func(ctx context.Context, r receiver, m *azservicebus.ReceivedMessage) error {
+	return w.settleBy(ctx, d, "complete", func(ctx context.Context, r receiver, m *azservicebus.ReceivedMessage, _ int) error {
 		return r.CompleteMessage(ctx, m, nil)
 	})
 }
 
+// deadLetter moves the message with all that there is to say about it. A broker that refuses that much says so to the SDK
+// alone, which keeps it to itself: when the settlement of an earlier delivery failed too, the last tries are without.
 func (w *Worker) deadLetter(ctx context.Context, d *delivery, r handler.Result) settlement {
 	reason, description := r.DeadLetterReason(), r.DeadLetterDescription()
-	return w.settleBy(ctx, d, "dead-letter", func(ctx context.Context, rc receiver, m *azservicebus.ReceivedMessage) error {
-		return rc.DeadLetterMessage(ctx, m, &azservicebus.DeadLetterOptions{Reason: &reason, ErrorDescription: &description})
+	options := &azservicebus.DeadLetterOptions{Reason: &reason, ErrorDescription: &description, PropertiesToModify: map[string]any{propLedger: d.ledger(r, time.Now())}}
+	return w.settleBy(ctx, d, "dead-letter", func(ctx context.Context, rc receiver, m *azservicebus.ReceivedMessage, try int) error {
+		if d.recalled && try >= bareTry {
+			return rc.DeadLetterMessage(ctx, m, nil)
+		}
+		return rc.DeadLetterMessage(ctx, m, options)
 	})
 }
 
-func (w *Worker) abandon(ctx context.Context, d *delivery) settlement {
-	return w.settleBy(ctx, d, "abandon", func(ctx context.Context, r receiver, m *azservicebus.ReceivedMessage) error {
-		return r.AbandonMessage(ctx, m, nil)
+// abandon hands the message back with its history, which costs it a delivery.
+func (w *Worker) abandon(ctx context.Context, d *delivery, r handler.Result) settlement {
+	options := &azservicebus.AbandonMessageOptions{PropertiesToModify: d.handedBack(r)}
+	return w.settleBy(ctx, d, "abandon", func(ctx context.Context, rc receiver, m *azservicebus.ReceivedMessage, _ int) error {
+		return rc.AbandonMessage(ctx, m, options)
 	})
 }
 
@@ -77,7 +87,7 @@ func (w *Worker) settlePanic(ctx context.Context, d *delivery, r handler.Result)
 		r.Outcome = handler.CrashSuspect
 		return r, w.deadLetter(ctx, d, r)
 	}
-	return r, w.abandon(ctx, d)
+	return r, w.abandon(ctx, d, r)
 }
 
 // redeliver schedules a copy and completes the original, unless policy gives the request up.
@@ -90,8 +100,11 @@ func (w *Worker) redeliver(ctx context.Context, d *delivery, r handler.Result) (
 	back := time.Now().Add(wait)
 	sent, refused, err := w.sendCopy(ctx, d, copyOf(d, r, wait))
 	switch {
+	case refused && r.Outcome == handler.Isolated:
+		// Abandoned it would be back at once, and again, until the queue's delivery limit: it waits for its lock to end instead.
+		return r, settlement{kind: "redeliver", result: "failed", err: err}
 	case refused:
-		s := w.abandon(ctx, d)
+		s := w.abandon(ctx, d, r)
 		s.back, s.err = time.Now(), cmp.Or(s.err, err)
 		return r, s
 	case !sent:
@@ -106,9 +119,12 @@ func (w *Worker) redeliver(ctx context.Context, d *delivery, r handler.Result) (
 	return r, s
 }
 
+// settler makes one try of a settlement; tries count from 0.
+type settler func(ctx context.Context, r receiver, m *azservicebus.ReceivedMessage, try int) error
+
 // settleBy makes one settlement certain if it can: first on the link that the message came on, then by lock token over
 // the management node, which works from any client.
-func (w *Worker) settleBy(ctx context.Context, d *delivery, kind string, call func(context.Context, receiver, *azservicebus.ReceivedMessage) error) settlement {
+func (w *Worker) settleBy(ctx context.Context, d *delivery, kind string, call settler) settlement {
 	var last error
 	for try := 0; ; try++ {
 		c, err := w.clients.get(ctx)
@@ -120,7 +136,7 @@ func (w *Worker) settleBy(ctx context.Context, d *delivery, kind string, call fu
 			m = &azservicebus.ReceivedMessage{LockToken: d.msg.LockToken}
 		}
 		start := time.Now()
-		_, err = do(ctx, c, settleTry, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx, c.receiver, m) })
+		_, err = do(ctx, c, settleTry, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx, c.receiver, m, try) })
 		switch {
 		case err == nil:
 			w.finished.forget(d)

@@ -62,7 +62,7 @@ func TestTryThatReachedNobodyConfirmsNothing(t *testing.T) {
 		}
 		d := newDelivery(c, message("m", 1))
 		tries := 0
-		s := r.settleBy(t.Context(), d, "complete", func(context.Context, receiver, *azservicebus.ReceivedMessage) error {
+		s := r.settleBy(t.Context(), d, "complete", func(context.Context, receiver, *azservicebus.ReceivedMessage, int) error {
 			if tries++; tries == 1 {
 				return errReplaced // as do answers when the client ended between the two
 			}

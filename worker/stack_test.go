@@ -44,8 +44,10 @@ type stack struct {
 	client  *batchapi.Client
 	dial    func(context.Context) (net.Conn, error)
 	network atomic.Pointer[func(context.Context) (net.Conn, error)] // replaces dial while set
-	status  func() worker.Status // of the last worker
+	status  func() worker.Status                                    // of the last worker
+	wrap    func(worker.Handler) worker.Handler                     // nil: the handler as it is
 	stop    context.CancelFunc
+	struck  chan struct{} // the worker has to die, see poisonous
 	reports chan worker.Report
 }
 
@@ -102,6 +104,9 @@ func (s *stack) start(t *testing.T) {
 	}
 	config := s.config
 	config.Handler, config.Gates, config.Metrics, config.Log = h, gates, m, log
+	if s.wrap != nil {
+		config.Handler = s.wrap(h)
+	}
 	config.ServiceBus = worker.ServiceBus{ConnectionString: s.bus.ConnectionString(), Queue: queueName, Dial: s.connect}
 	w, err := worker.New(config)
 	if err != nil {

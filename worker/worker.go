@@ -93,6 +93,8 @@ type Worker struct {
 	ready    *ready
 	finished *finished
 	twins    *twins
+	past     *past
+	born     time.Time
 	handlers chan struct{} // one token for each call under way
 	settling chan struct{} // one token for each settlement under way
 
@@ -133,6 +135,8 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 		ready:    &ready{concurrency: config.Concurrency, fixed: config.ReadyBuffer},
 		finished: newFinished(),
 		twins:    newTwins(),
+		past:     newPast(),
+		born:     time.Now(),
 		handlers: make(chan struct{}, config.Concurrency),
 		settling: make(chan struct{}, config.Concurrency+config.Concurrency/4+1),
 	}
