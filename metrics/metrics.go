@@ -37,8 +37,9 @@ var knownStatuses = []int{204, 400, 401, 403, 404, 409, 412, 429, 500, 503}
 type Metrics struct {
 	received    prometheus.Counter
 	deliveries  map[handler.Outcome]prometheus.Counter
-	settlements *prometheus.CounterVec
-	endToEnd    *prometheus.HistogramVec
+	settlements map[[2]string]prometheus.Counter // by settlement and result
+	sinceQueued prometheus.Observer
+	sinceFirst  prometheus.Observer
 	attempts    prometheus.Histogram
 	delivered   prometheus.Histogram
 	inFlight    prometheus.Gauge
@@ -73,12 +74,15 @@ func New(r prometheus.Registerer, version string, endpoints []string) *Metrics {
 		return prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}
 	}
 	deliveries := f.NewCounterVec(counter("deliveries_total", "Deliveries by what they ended as; one for each received message."), []string{"outcome"})
+	settlements := f.NewCounterVec(counter("settlements_total", "Settlements by kind and result; redeliver is a scheduled copy and the completion of the original."), []string{"settlement", "result"})
+	endToEnd := f.NewHistogramVec(histogram("end_to_end_seconds", "Time to the settlement: since=enqueued of each delivery, since=first_enqueued of each finished request.",
+		.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4*3600, 24*3600), []string{"since"})
 	m := &Metrics{
+		sinceQueued: endToEnd.WithLabelValues("enqueued"),
+		sinceFirst:  endToEnd.WithLabelValues("first_enqueued"),
 		received:    f.NewCounter(counter("messages_received_total", "Messages received from Service Bus, redeliveries included.")),
 		deliveries:  map[handler.Outcome]prometheus.Counter{},
-		settlements: f.NewCounterVec(counter("settlements_total", "Settlements by kind and result; redeliver is a scheduled copy and the completion of the original."), []string{"settlement", "result"}),
-		endToEnd: f.NewHistogramVec(histogram("end_to_end_seconds", "Time to the settlement: since=enqueued of each delivery, since=first_enqueued of each finished request.",
-			.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4*3600, 24*3600), []string{"since"}),
+		settlements: map[[2]string]prometheus.Counter{},
 		attempts:    f.NewHistogram(histogram("attempts", "HTTP attempts of a finished request, over all its deliveries.", 1, 2, 3, 4, 6, 8, 12, 16, 32, 64)),
 		delivered:   f.NewHistogram(histogram("delivery_count", "Delivery count of a message at its completion; above 1 is a lock lost or a process that died.", 1, 2, 3, 4, 5, 7, 10)),
 		inFlight:    f.NewGauge(gauge("in_flight", "Messages whose call is under way.")),
@@ -101,18 +105,18 @@ func New(r prometheus.Registerer, version string, endpoints []string) *Metrics {
 	f.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "Always 1; the version is in the labels.",
 		ConstLabels: prometheus.Labels{"version": version, "go_version": goVersion()}}, func() float64 { return 1 })
 	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.zero(deliveries, endpoints)
+	m.zero(deliveries, settlements, endpoints)
 	return m
 }
 
 // zero creates every label combination.
-func (m *Metrics) zero(deliveries *prometheus.CounterVec, endpoints []string) {
+func (m *Metrics) zero(deliveries, settlements *prometheus.CounterVec, endpoints []string) {
 	for _, o := range handler.Outcomes() {
 		m.deliveries[o] = deliveries.WithLabelValues(o.String())
 	}
 	for _, settlement := range Settlements {
 		for _, result := range SettleResults {
-			m.settlements.WithLabelValues(settlement, result)
+			m.settlements[[2]string{settlement, result}] = settlements.WithLabelValues(settlement, result)
 		}
 	}
 	for _, result := range RenewalResults {
@@ -123,9 +127,6 @@ func (m *Metrics) zero(deliveries *prometheus.CounterVec, endpoints []string) {
 	}
 	for _, cause := range ReplaceCauses {
 		m.replaced.WithLabelValues(cause)
-	}
-	for _, since := range []string{"enqueued", "first_enqueued"} {
-		m.endToEnd.WithLabelValues(since)
 	}
 	for _, result := range []string{"finished", "handed_back", "left"} {
 		m.drained.WithLabelValues(result)
@@ -186,11 +187,11 @@ type Delivery struct {
 // Settled records the end of a delivery.
 func (m *Metrics) Settled(d Delivery) {
 	m.deliveries[d.Outcome].Inc()
-	m.settlements.WithLabelValues(d.Settlement, d.Result).Inc()
-	m.took("enqueued", d.SinceEnqueued)
+	m.settlements[[2]string{d.Settlement, d.Result}].Inc()
+	took(m.sinceQueued, d.SinceEnqueued)
 	m.remaining.Observe(d.LockRemaining.Seconds())
 	if decision := d.Outcome.Decision(); decision == handler.Complete || decision == handler.DeadLetter {
-		m.took("first_enqueued", d.SinceFirst)
+		took(m.sinceFirst, d.SinceFirst)
 		m.attempts.Observe(float64(d.Attempts))
 	}
 	if d.Settlement == "complete" {
@@ -199,9 +200,9 @@ func (m *Metrics) Settled(d Delivery) {
 }
 
 // took leaves out what the broker did not say, and what two clocks that disagree would make of it.
-func (m *Metrics) took(since string, d time.Duration) {
+func took(since prometheus.Observer, d time.Duration) {
 	if d > 0 {
-		m.endToEnd.WithLabelValues(since).Observe(d.Seconds())
+		since.Observe(d.Seconds())
 	}
 }
 

@@ -50,7 +50,8 @@ type client struct {
 
 	mu    sync.Mutex
 	calls int           // inside the SDK, under mu
-	spare []*caller     // those without a call, under mu
+	all   []*caller     // under mu
+	spare []*caller     // those of them without a call, under mu
 	idle  chan struct{} // closed once the client ended and calls is 0, under mu
 	cause string        // the metric label of the first failure, under mu
 	// credit is what the last receive left out, as of creditSince. Under mu.
@@ -60,7 +61,11 @@ type client struct {
 
 // caller is a goroutine that makes one SDK call after another, until its client ends. A new one for each call would spend
 // more time on growing its stack than on the call.
-type caller struct{ calls chan func() }
+type caller struct {
+	calls  chan func()
+	done   chan struct{}      // has a token when a call has come back in time
+	cancel context.CancelFunc // of the call under way, nil without one; under the client's mu
+}
 
 func newClient(c *connection, stuck *atomic.Int64) *client {
 	ctx, cancel := context.WithCancelCause(context.Background())
@@ -76,10 +81,13 @@ func (c *client) fail(cause string, err error) {
 	}
 	c.cause = cause
 	c.cancel(err)
-	for _, k := range c.spare {
-		close(k.calls)
+	for _, k := range c.all {
+		if k.cancel != nil {
+			k.cancel()
+		} else {
+			close(k.calls)
+		}
 	}
-	c.spare = nil
 	if c.calls == 0 {
 		close(c.idle)
 	}
@@ -91,8 +99,8 @@ func (c *client) causeOf() string {
 	return c.cause
 }
 
-// enter returns who makes the next call; nil when the client has ended.
-func (c *client) enter() *caller {
+// enter returns who makes the next call, which ends with cancel when the client does; nil when it has ended.
+func (c *client) enter(cancel context.CancelFunc) (k *caller) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {
@@ -100,17 +108,17 @@ func (c *client) enter() *caller {
 	}
 	c.calls++
 	if last := len(c.spare) - 1; last >= 0 {
-		k := c.spare[last]
-		c.spare = c.spare[:last]
-		return k
+		k, c.spare = c.spare[last], c.spare[:last]
+	} else {
+		k = &caller{calls: make(chan func()), done: make(chan struct{}, 1)}
+		c.all = append(c.all, k)
+		go func() {
+			for call := range k.calls {
+				call()
+			}
+		}()
 	}
-	k := &caller{calls: make(chan func())}
-	go func() {
-		for call := range k.calls {
-			call()
-			c.leave(k)
-		}
-	}()
+	k.cancel = cancel
 	return k
 }
 
@@ -118,6 +126,7 @@ func (c *client) leave(k *caller) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.calls--
+	k.cancel = nil
 	if c.ctx.Err() == nil {
 		c.spare = append(c.spare, k)
 		return
@@ -149,49 +158,55 @@ func do[T any](ctx context.Context, c *client, limit time.Duration, call func(co
 }
 
 // doOrLate is do for a call whose answer must not get lost: late gets it when the call had been given up by then.
-func doOrLate[T any](ctx context.Context, c *client, limit time.Duration, call func(context.Context) (T, error), late func(T)) (T, error) {
-	type answer struct {
-		value T
-		err   error
-	}
-	var none T
-	k := c.enter()
-	if k == nil {
-		return none, errReplaced
-	}
+func doOrLate[T any](ctx context.Context, c *client, limit time.Duration, call func(context.Context) (T, error), late func(T)) (value T, err error) {
 	ctx, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
-	answers, gone := make(chan answer), make(chan struct{})
-	var overdue *time.Timer // written before gone is closed, read after
-	defer close(gone)
+	k := c.enter(cancel)
+	if k == nil {
+		return value, errReplaced
+	}
+	a := &answer[T]{}
 	k.calls <- func() {
-		value, err := contained(ctx, call)
-		select {
-		case answers <- answer{value, err}:
-		case <-gone:
-			if !overdue.Stop() {
-				c.stuck.Add(-1)
-			}
-			late(value)
+		a.value, a.err = contained(ctx, call)
+		if a.decided.CompareAndSwap(false, true) {
+			k.done <- struct{}{}
+			return
 		}
+		if !a.overdue.Stop() {
+			c.stuck.Add(-1)
+		}
+		late(a.value)
+		c.leave(k)
 	}
 	select {
-	case a := <-answers:
+	case <-k.done:
+		c.leave(k)
 		return a.value, a.err
 	case <-ctx.Done():
-	case <-c.ctx.Done():
-		cancel()
 	}
 	guard := time.NewTimer(guardMargin)
 	defer guard.Stop()
 	select {
-	case a := <-answers:
-		return a.value, a.err
+	case <-k.done:
 	case <-guard.C:
-		overdue = time.AfterFunc(lifeless, func() { c.stuck.Add(1) })
-		c.fail("hung", errHung)
-		return none, errHung
+		a.overdue = time.AfterFunc(lifeless, func() { c.stuck.Add(1) })
+		if a.decided.CompareAndSwap(false, true) {
+			c.fail("hung", errHung)
+			return value, errHung
+		}
+		a.overdue.Stop()
+		<-k.done
 	}
+	c.leave(k)
+	return a.value, a.err
+}
+
+// answer is what came of a call: its caller writes it, and who waits reads it after the caller's token.
+type answer[T any] struct {
+	value   T
+	err     error
+	decided atomic.Bool // by its caller, that it came in time, or by who waits, that it did not
+	overdue *time.Timer // written before it is decided that it did not, read after
 }
 
 // contained makes a call whose panic is an error.
