@@ -97,6 +97,13 @@ func (l *rawLoop) one(ctx context.Context, b *testing.B, m *azservicebus.Receive
 
 func nothing(context.Context, []byte) error { return nil }
 
+func sleeping(d time.Duration) func(context.Context, []byte) error {
+	return func(context.Context, []byte) error {
+		time.Sleep(d)
+		return nil
+	}
+}
+
 // bareHTTP makes the call with net/http alone, as one would without a client library.
 func bareHTTP(b *testing.B, endpoint string, connections int) func(context.Context, []byte) error {
 	transport := &http.Transport{MaxConnsPerHost: connections, MaxIdleConnsPerHost: connections, DisableCompression: true}

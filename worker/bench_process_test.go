@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"sync"
 	"testing"
 )
 
@@ -16,6 +17,7 @@ type process struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser
 	out *bufio.Scanner
+	end sync.Once
 }
 
 // startProcess starts a role and reads what it says first into hello. It ends with the benchmark.
@@ -61,13 +63,16 @@ func (p *process) read(answer any) {
 	}
 }
 
+// stop may be called before the benchmark ends, which stops all.
 func (p *process) stop() {
-	if err := p.in.Close(); err != nil {
-		p.b.Error(err)
-	}
-	if err := p.cmd.Wait(); err != nil {
-		p.b.Error(err)
-	}
+	p.end.Do(func() {
+		if err := p.in.Close(); err != nil {
+			p.b.Error(err)
+		}
+		if err := p.cmd.Wait(); err != nil {
+			p.b.Error(err)
+		}
+	})
 }
 
 func startServices(b *testing.B) (p *process, at addresses) {

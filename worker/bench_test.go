@@ -1,163 +1,148 @@
 package worker_test
 
 import (
-	"runtime"
+	"fmt"
 	"slices"
 	"testing"
 	"time"
 )
 
-// benchConcurrency is enough for the pump never to wait for a slot.
-const benchConcurrency = 256
-
-// turn is what one side did in one turn.
-type turn struct {
-	rate   float64 // messages a second
-	cpu    float64 // of this process, ns for each message
-	allocs float64 // for each message
-}
-
-// take has one side consume n messages of its queue while the other sides wait at theirs.
-func take(p *process, queue string, n int) turn {
-	p.b.Helper()
-	runtime.GC()
-	var before, after runtime.MemStats
-	runtime.ReadMemStats(&before)
-	cpu := cpuTime()
-	var took time.Duration
-	p.ask(&took, "consume", queue, n)
-	cpu = cpuTime() - cpu
-	runtime.ReadMemStats(&after)
-	return turn{
-		rate: float64(n) / took.Seconds(), cpu: float64(cpu) / float64(n), allocs: float64(after.Mallocs-before.Mallocs) / float64(n),
+// BenchmarkWorker measures the worker beside what it is made of. Each iteration is a round in which the sides take turns;
+// a number is the median of the rounds.
+//
+//	UPDATE_README=1 go test ./worker -run '^$' -bench Worker -benchtime 9x -timeout 30m
+//
+// writes the README's table.
+func BenchmarkWorker(b *testing.B) {
+	measures := []struct {
+		name string
+		run  func(b *testing.B) []row
+	}{
+		{"pump", benchmarkPump}, {"calls", benchmarkCalls}, {"far", benchmarkFar}, {"alone", benchmarkAlone}, {"backlog", benchmarkBacklog},
+	}
+	var rows []row
+	complete := true
+	for _, m := range measures {
+		ran := false
+		b.Run(m.name, func(b *testing.B) {
+			rows = append(rows, m.run(b)...)
+			ran = true
+		})
+		complete = complete && ran
+	}
+	if complete {
+		updateReadme(b, rows)
 	}
 }
 
-// compare has the sides take turns of n messages, so that whatever else the machine does meets all of them, once for each
-// iteration and once before to warm up.
-func compare(p *process, n int, queues ...string) map[string][]turn {
-	p.b.Helper()
-	for _, queue := range queues {
-		take(p, queue, n)
-	}
-	turns := map[string][]turn{}
-	for p.b.Loop() {
-		for _, queue := range queues {
-			turns[queue] = append(turns[queue], take(p, queue, n))
-		}
-	}
-	return turns
-}
+// plenty is a concurrency at which the pump never waits for a slot.
+const plenty = 256
 
-// the returns the median of one measure.
-func the(measure func(turn) float64, turns []turn) float64 {
-	values := make([]float64, len(turns))
-	for i, t := range turns {
-		values[i] = measure(t)
-	}
-	return median(values)
-}
-
-func rate(t turn) float64   { return t.rate }
-func cpu(t turn) float64    { return t.cpu }
-func allocs(t turn) float64 { return t.allocs }
-
-// share is the median of the worker's share in the other side's measure, round by round.
-func share(measure func(turn) float64, ours, theirs []turn) float64 {
-	values := make([]float64, len(ours))
-	for i := range ours {
-		values[i] = measure(ours[i]) / measure(theirs[i])
-	}
-	return median(values)
-}
-
-func median(values []float64) float64 {
-	slices.Sort(values)
-	return values[len(values)/2]
-}
-
-func mustStart(b *testing.B, connectionString, endpoint string, concurrency int, policy policyOf) {
-	b.Helper()
-	s, err := startWorker(connectionString, endpoint, concurrency, policy)
-	if err != nil {
-		b.Fatal(err)
-	}
-	b.Cleanup(s.end)
-}
-
-func BenchmarkPump(b *testing.B) {
+// benchmarkPump measures the worker around a handler that does nothing.
+func benchmarkPump(b *testing.B) []row {
 	p, at := startServices(b)
-	mustStart(b, at.Near, at.Batch, benchConcurrency, taking(0))
-	startRawLoop(b, at.Near, benchConcurrency+benchConcurrency/4, nothing)
+	startSubject(b, at.Near, at.Batch, plenty, taking(0))
+	startRawLoop(b, at.Near, plenty+plenty/4, nothing)
 	startBareAMQP(b, at.Plain, 1000, 200)
 	turns := compare(p, 20_000, "sdk", "worker", "amqp")
-	b.ReportMetric(the(rate, turns["worker"]), "msg/s")
-	b.ReportMetric(the(rate, turns["sdk"]), "sdk-msg/s")
-	b.ReportMetric(the(rate, turns["amqp"]), "amqp-msg/s")
-	b.ReportMetric(share(rate, turns["worker"], turns["sdk"]), "of-sdk")
-	b.ReportMetric(share(rate, turns["worker"], turns["amqp"]), "of-amqp")
-	b.ReportMetric(share(cpu, turns["worker"], turns["sdk"]), "cpu-of-sdk")
-	b.ReportMetric(the(cpu, turns["worker"]), "cpu-ns/msg")
-	b.ReportMetric(the(allocs, turns["worker"]), "allocs/msg")
-	b.ReportMetric(the(allocs, turns["sdk"]), "sdk-allocs/msg")
+	report := reporter(b, turns, "sdk")
+	ofAMQP := share(rate, turns["worker"], turns["amqp"])
+	b.ReportMetric(ofAMQP, "of-amqp")
+	return []row{
+		report(rate, "msg/s", 1, "messages a second, handler that does nothing", "SDK loop", "≥ 0.95"),
+		{"the same", the(rate, turns["worker"]), "bare go-amqp", the(rate, turns["amqp"]), ofAMQP, "≥ 0.75"},
+		report(cpu, "cpu-us/msg", 1e-3, "µs of CPU for each message", "SDK loop", ""),
+		report(allocs, "allocs/msg", 1, "allocations for each message", "SDK loop", ""),
+	}
 }
 
-func BenchmarkWhole(b *testing.B) {
+// benchmarkCalls measures all of the worker, with real HTTP to an account that answers at once.
+func benchmarkCalls(b *testing.B) []row {
 	p, at := startServices(b)
-	mustStart(b, at.Near, at.Batch, benchConcurrency, calling(benchConcurrency))
-	startRawLoop(b, at.Near, benchConcurrency, bareHTTP(b, at.Batch, benchConcurrency))
-	turns := compare(p, 10_000, "sdk", "worker")
-	b.ReportMetric(the(rate, turns["worker"]), "msg/s")
-	b.ReportMetric(the(rate, turns["sdk"]), "bare-msg/s")
-	b.ReportMetric(share(rate, turns["worker"], turns["sdk"]), "of-bare")
-	b.ReportMetric(share(cpu, turns["worker"], turns["sdk"]), "cpu-of-bare")
-	b.ReportMetric(the(cpu, turns["worker"]), "cpu-ns/msg")
-	b.ReportMetric(the(allocs, turns["worker"]), "allocs/msg")
-	b.ReportMetric(the(allocs, turns["sdk"]), "bare-allocs/msg")
+	startSubject(b, at.Near, at.Batch, plenty, calling(plenty))
+	startRawLoop(b, at.Near, plenty, bareHTTP(b, at.Batch, plenty))
+	report := reporter(b, compare(p, 10_000, "sdk", "worker"), "sdk")
+	return []row{
+		report(rate, "msg/s", 1, "messages a second, Batch calls answered at once", "SDK loop, net/http", "≥ 0.80"),
+		report(cpu, "cpu-us/msg", 1e-3, "µs of CPU for each message", "SDK loop, net/http", "≤ 1.25"),
+		report(allocs, "allocs/msg", 1, "allocations for each message", "SDK loop, net/http", ""),
+	}
 }
 
-func BenchmarkFar(b *testing.B) {
+// benchmarkFar measures the case of production: calls that take their time, and a broker in another building.
+func benchmarkFar(b *testing.B) []row {
 	const concurrency, call = 100, 50 * time.Millisecond
+	const ideal = concurrency * float64(time.Second) / float64(call)
 	p, at := startServices(b)
-	mustStart(b, at.Far, at.Batch, concurrency, taking(call))
-	turns := compare(p, 4_000, "worker")
-	b.ReportMetric(the(rate, turns["worker"]), "msg/s")
-	b.ReportMetric(the(rate, turns["worker"])/(concurrency/call.Seconds()), "of-ideal")
+	startSubject(b, at.Far, at.Batch, concurrency, taking(call))
+	startRawLoop(b, at.Far, concurrency, sleeping(call))
+	turns := compare(p, 4_000, "sdk", "worker")
+	report := reporter(b, turns, "sdk")
+	got := the(rate, turns["worker"])
+	b.ReportMetric(got/ideal, "of-ideal")
+	return []row{
+		{fmt.Sprintf("messages a second, %d calls of %v at once, broker %v away", concurrency, call, roundTrip), got, "ideal", ideal, got / ideal, "≥ 0.95"},
+		report(rate, "msg/s", 1, "the same", "SDK loop", ""),
+	}
 }
 
-func BenchmarkAlone(b *testing.B) {
+// benchmarkAlone measures how long a message takes from its arrival in an idle queue to its completion.
+func benchmarkAlone(b *testing.B) (rows []row) {
 	p, at := startServices(b)
-	mustStart(b, at.Near, at.Batch, benchConcurrency, taking(0))
-	startRawLoop(b, at.Near, benchConcurrency, nothing)
-	took := map[string][]float64{}
+	startSubject(b, at.Near, at.Batch, plenty, taking(0))
+	startRawLoop(b, at.Near, plenty, nothing)
+	took := map[string][]time.Duration{}
 	for b.Loop() {
 		for _, queue := range []string{"sdk", "worker"} {
 			var some []time.Duration
 			p.ask(&some, "alone", queue, 200)
-			for _, d := range some {
-				took[queue] = append(took[queue], float64(d))
-			}
+			took[queue] = append(took[queue], some...)
 		}
 	}
-	for queue, all := range took {
-		slices.Sort(all)
-		b.ReportMetric(all[len(all)/2]/1e3, queue+"-p50-us")
-		b.ReportMetric(all[len(all)*99/100]/1e3, queue+"-p99-us")
+	for _, percent := range []int{50, 99} {
+		ms := func(queue string) float64 {
+			slices.Sort(took[queue])
+			return took[queue][len(took[queue])*percent/100].Seconds() * 1e3
+		}
+		b.ReportMetric(ms("worker"), fmt.Sprintf("p%d-ms", percent))
+		b.ReportMetric(ms("sdk"), fmt.Sprintf("sdk-p%d-ms", percent))
+		rows = append(rows, row{fmt.Sprintf("ms from an idle queue to the completion, p%d", percent),
+			ms("worker"), "SDK loop", ms("sdk"), ms("worker") / ms("sdk"), ""})
 	}
+	return rows
 }
 
-func BenchmarkMemory(b *testing.B) {
+// benchmarkBacklog measures what a worker has needed of memory after the first 5,000 of its messages.
+func benchmarkBacklog(b *testing.B) (rows []row) {
+	const worked = 5_000
+	resident := map[int][]float64{}
+	backlogs := []int{0, 10_000, 1_000_000}
 	for b.Loop() {
-		for _, waiting := range []int{0, 10_000, 1_000_000} {
-			p, at := startServices(b)
-			var none any
-			const worked = 5_000
-			p.ask(&none, "stock", "worker", worked+waiting)
-			w := startProcess(b, "worker", &none, "SERVICEBUS_CONNECTION_STRING="+at.Near, "BATCH_ENDPOINT="+at.Batch)
-			p.ask(&none, "until", "worker", worked)
-			var most int64
-			w.ask(&most, "resident")
-			b.Logf("%d waiting: %.1f MiB", waiting, float64(most)/(1<<20))
+		for _, waiting := range backlogs {
+			resident[waiting] = append(resident[waiting], residentWith(b, worked, waiting))
 		}
 	}
+	for _, waiting := range backlogs {
+		none, most := median(resident[0]), median(resident[waiting])
+		b.ReportMetric(most, fmt.Sprintf("MiB-at-%d", waiting))
+		if waiting > 0 {
+			rows = append(rows, row{"MiB of memory at most, with " + figures(float64(waiting)) + " messages waiting",
+				most, "none waiting", none, most / none, "≤ 1.10"})
+		}
+	}
+	return rows
+}
+
+// residentWith returns the peak, in MiB, of a process whose worker has worked off so many messages with others behind them.
+func residentWith(b *testing.B, worked, waiting int) float64 {
+	p, at := startServices(b)
+	defer p.stop()
+	var none any
+	p.ask(&none, "stock", "worker", worked+waiting)
+	w := startProcess(b, "worker", &none, "SERVICEBUS_CONNECTION_STRING="+at.Near, "BATCH_ENDPOINT="+at.Batch)
+	defer w.stop()
+	p.ask(&none, "until", "worker", worked)
+	var bytes int64
+	w.ask(&bytes, "resident")
+	return float64(bytes) / (1 << 20)
 }

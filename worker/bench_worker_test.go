@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"strings"
+	"testing"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -47,6 +48,16 @@ func startWorker(connectionString, endpoint string, concurrency int, policy poli
 	s := &subject{stop: stop, ended: make(chan worker.Report, 1)}
 	go func() { s.ended <- w.Run(ctx) }()
 	return s, nil
+}
+
+// startSubject starts a worker that ends with the benchmark.
+func startSubject(b *testing.B, connectionString, endpoint string, concurrency int, policy policyOf) {
+	b.Helper()
+	s, err := startWorker(connectionString, endpoint, concurrency, policy)
+	if err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(s.end)
 }
 
 func (s *subject) end() {
@@ -94,7 +105,7 @@ func calling(concurrency int) policyOf {
 // serveWorker is a worker in a process of its own, so that its memory can be told from that of everything else. It tells
 // how much it has ever had in memory, in bytes.
 func serveWorker() error {
-	s, err := startWorker(os.Getenv("SERVICEBUS_CONNECTION_STRING"), os.Getenv("BATCH_ENDPOINT"), benchConcurrency, calling(benchConcurrency))
+	s, err := startWorker(os.Getenv("SERVICEBUS_CONNECTION_STRING"), os.Getenv("BATCH_ENDPOINT"), plenty, calling(plenty))
 	if err != nil {
 		return err
 	}
