@@ -46,7 +46,7 @@ func (s *stockpile) CompleteMessage(context.Context, *azservicebus.ReceivedMessa
 // A guard against what is added to each delivery without being noticed; how long one takes is for the benchmarks to say.
 // It measures alone: allocations are counted for the whole process.
 func TestDeliveryCostsFewAllocations(t *testing.T) {
-	const n, most = 5_000, 34
+	const n, most = 5_000, 38
 	queue := &stockpile{scripted: newScripted(), messages: messages(n), done: make(chan struct{})}
 	queue.left.Store(n)
 	until := time.Now().Add(time.Minute)
