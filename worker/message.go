@@ -33,6 +33,7 @@ type delivery struct {
 	message  handler.Message
 	received time.Time
 	size     int
+	turn     turn
 	lockLost bool // while the work was under way, and counted then
 	recalled bool // an earlier delivery had the same outcome, and its settlement was not confirmed
 

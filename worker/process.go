@@ -65,6 +65,7 @@ func (w *Worker) process(d *delivery) {
 	result, settled := w.settle(d, result, left)
 	<-w.settling
 	w.past.end(d, result, settled)
+	w.underway.leave(d)
 	w.record(d, result, settled, left)
 	w.drained.count(d, result, settled)
 	w.pump.lane.leave(d.alone != nil)
@@ -72,6 +73,9 @@ func (w *Worker) process(d *delivery) {
 
 // decide returns what the delivery comes to: from memory, or by handling it once a handler is free.
 func (w *Worker) decide(ctx context.Context, d *delivery) handler.Result {
+	if r, ok := w.underway.enter(ctx, d); ok {
+		return r
+	}
 	if r, ok := w.finished.recall(d); ok {
 		return r
 	}

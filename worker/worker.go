@@ -92,6 +92,7 @@ type Worker struct {
 	watchdog *watchdog
 	ready    *ready
 	finished *finished
+	underway *underway
 	twins    *twins
 	past     *past
 	born     time.Time
@@ -134,6 +135,7 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 		clients:  newClients(connect, config.Metrics, config.Log),
 		ready:    &ready{concurrency: config.Concurrency, fixed: config.ReadyBuffer},
 		finished: newFinished(),
+		underway: newUnderway(),
 		twins:    newTwins(),
 		past:     newPast(),
 		born:     time.Now(),
