@@ -73,7 +73,7 @@ func faultCases() []faultCase {
 			s.bus.DropConnections()
 			return heal
 		}},
-		{name: "Service Bus: queue closed to receivers", lasts: 20 * time.Minute, within: 45 * time.Second, burns: 16, begin: func(s *stack) func() {
+		{name: "Service Bus: queue closed to receivers", lasts: 10 * time.Minute, within: 45 * time.Second, burns: 16, begin: func(s *stack) func() {
 			_ = s.bus.SetStatus(queueName, servicebustest.StatusReceiveDisabled)
 			return func() { _ = s.bus.SetStatus(queueName, servicebustest.StatusActive) }
 		}},
@@ -84,12 +84,12 @@ func faultCases() []faultCase {
 			return s.bus.OnNext(servicebustest.Management, servicebustest.Swallow(), servicebustest.Keep(), servicebustest.OnEntity(queueName)).Remove
 		}},
 		{name: "Service Bus: 20 messages delivered twice", begin: onNext(servicebustest.Deliver, servicebustest.Duplicate(), servicebustest.Times(20)), within: 5 * time.Second},
-		{name: "Batch: 503", lasts: 10 * time.Minute, within: time.Minute, begin: batch(func() batchtest.Fault { return batchtest.OutageFor(10*time.Minute, http.StatusServiceUnavailable) })},
-		{name: "Batch: connections refused", lasts: 10 * time.Minute, within: time.Minute, begin: batch(func() batchtest.Fault { return batchtest.OutageFor(10*time.Minute, 0) })},
+		{name: "Batch: 503", lasts: 5 * time.Minute, within: time.Minute, begin: batch(func() batchtest.Fault { return batchtest.OutageFor(5*time.Minute, http.StatusServiceUnavailable) })},
+		{name: "Batch: connections refused", lasts: 5 * time.Minute, within: time.Minute, begin: batch(func() batchtest.Fault { return batchtest.OutageFor(5*time.Minute, 0) })},
 		{name: "Batch: no answer", lasts: 5 * time.Minute, within: 2 * time.Minute, begin: batch(batchtest.Hang, batchtest.Keep())},
 		{name: "Batch: 429 with Retry-After", lasts: time.Minute, within: time.Minute, begin: batch(func() batchtest.Fault { return batchtest.ThrottleFor(time.Minute) })},
-		{name: "Batch: 401", lasts: 10 * time.Minute, within: 6 * time.Minute, begin: batch(batchtest.Unauthorized, batchtest.Keep())},
-		{name: "Batch: 20 answers lost after it acted", begin: batch(batchtest.DropAfterActing, batchtest.Times(20)), within: 30 * time.Second},
+		{name: "Batch: 401", lasts: 5 * time.Minute, within: 6 * time.Minute, begin: batch(batchtest.Unauthorized, batchtest.Keep())},
+		{name: "Batch: 20 answers lost after it acted", begin: batch(batchtest.DropAfterActing, batchtest.Times(20)), within: time.Minute},
 		{name: "Worker: restarted", within: 5 * time.Second, begin: nil},
 	}
 }

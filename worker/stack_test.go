@@ -57,7 +57,7 @@ type option func(*stack)
 // there is a bug found.
 func inBubble(t *testing.T, queue servicebustest.QueueConfig, test func(t *testing.T, s *stack), options ...option) {
 	t.Helper()
-	watchdog := time.AfterFunc(time.Minute, func() { panic(t.Name() + ": the bubble hangs") })
+	watchdog := time.AfterFunc(3*time.Minute, func() { panic(t.Name() + ": the bubble hangs") })
 	defer watchdog.Stop()
 	synctest.Test(t, func(t *testing.T) {
 		s := newStack(t, queue, options...)
