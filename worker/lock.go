@@ -40,6 +40,10 @@ type lock struct {
 	renewal sync.WaitGroup // the renewal under way
 }
 
+// Operations is the most Service Bus operations of a delivery that is worked on for so long, while Service Bus works: its
+// receive, a renewal at half of each lock, of the shortest that there are, and a copy and a settlement in the end.
+func Operations(delivery time.Duration) int { return 3 + int(delivery/(shortestLock/2)) }
+
 // hold returns a context for the work that ends with handler.ErrLockLost once the lock cannot be kept, and the lock. The
 // caller calls stop when the work has its outcome.
 func (w *Worker) hold(ctx context.Context, d *delivery) (context.Context, *lock) {

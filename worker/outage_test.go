@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"batchterminator/batchapi/batchtest"
+	"batchterminator/handler"
+	"batchterminator/worker"
 	"batchterminator/worker/servicebustest"
 )
 
@@ -110,4 +112,29 @@ func (s *stack) probesOnly(t *testing.T, began time.Time, probe int, pause time.
 		t.Errorf("%d probes, want at most %d, one each %v", probes, most, pause)
 	}
 	t.Logf("%d calls, %d probes", s.account.CallCount(), probes)
+}
+
+// R13: while Batch fails as slowly as it can, under the shortest locks that there are, a delivery costs no more broker
+// operations than is printed at the start.
+//
+// Scorecard: R13.
+func TestBrokerOperationsStayWithinTheWorstCase(t *testing.T) {
+	t.Parallel()
+	inBubble(t, servicebustest.QueueConfig{LockDuration: 5 * time.Second}, func(t *testing.T, s *stack) {
+		s.account.OnNext(batchtest.Delay(28*time.Second), batchtest.Keep())
+		s.account.OnNext(batchtest.Status(http.StatusInternalServerError, "InternalError", batchtest.NoRetryAfter), batchtest.Times(12))
+		s.task(t, "a")
+		s.until(t, time.Hour, "an empty queue", empty)
+		worst := handler.WorstCase(s.policy.Retry, s.config.Redelivery)
+		messages := s.queue.Ledger()
+		if len(messages) < 2 {
+			t.Errorf("%d messages, want copies", len(messages))
+		}
+		for _, m := range messages {
+			operations := len(m.Events) + 1 // each event is one, and so is the sending of the next copy
+			if most := worker.Operations(worst.Delivery); operations > most {
+				t.Errorf("%d operations for a delivery, want at most %d", operations, most)
+			}
+		}
+	})
 }

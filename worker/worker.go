@@ -73,7 +73,7 @@ func (c Config) Validate() error {
 	check(c.ReadyBuffer >= Measured && c.ReadyBuffer <= max(c.Concurrency/4, 0), "ready buffer: %d; want 0 to a quarter of the concurrency, or %d to measure it", c.ReadyBuffer, Measured)
 	check(c.MaxHeldBytes >= handler.MaxBody, "held bytes: %d; want at least %d, one full body", c.MaxHeldBytes, handler.MaxBody)
 	check(c.MaxLock >= time.Minute, "longest lock: %v; want at least 1m", c.MaxLock)
-	check(c.MaxDeliveryCount >= 1, "max delivery count: %d; want at least 1", c.MaxDeliveryCount)
+	check(c.MaxDeliveryCount >= 2, "max delivery count: %d; want at least 2, or the death of a worker dead-letters what it holds", c.MaxDeliveryCount)
 	least := exitReserve + farewellReserve + settleReserve + time.Second/2
 	check(c.Grace >= least, "grace: %v; want at least %v", c.Grace, least)
 	return errors.Join(errs...)

@@ -140,8 +140,9 @@ func (c runCommand) run(ctx context.Context, env app.Environment, std streams, d
 	}
 	limits := s.Limits()
 	deps.Log.Info(name, zap.String("version", deps.Version),
-		zap.Int("calls_per_delivery_at_most", s.Retry.Attempts), zap.Duration("delivery_at_most", limits.Delivery),
-		zap.Int("deliveries_per_request_at_most", limits.Deliveries), zap.Duration("request_given_up_after", s.Retry.MaxAge),
+		zap.Int("calls_per_delivery_at_most", limits.Calls), zap.Duration("delivery_at_most", limits.Delivery),
+		zap.Int("deliveries_per_request_at_most", limits.Deliveries), zap.Int("calls_per_request_at_most", limits.Deliveries*limits.Calls),
+		zap.Int("broker_operations_per_request_at_most", limits.Deliveries*limits.Operations), zap.Duration("request_given_up_after", s.Retry.MaxAge),
 		zap.Int("messages_under_lock_at_most", limits.Held), zap.Duration("drain_at_most", s.Worker.Grace-2*time.Second))
 	_, err = process.Run(ctx)
 	return err

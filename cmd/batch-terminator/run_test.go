@@ -204,7 +204,7 @@ func TestWhatSendPublishesRunTerminates(t *testing.T) {
 		t.Errorf("calls %+v", account.Calls())
 	}
 	log := worked.err.String()
-	for _, want := range []string{`"delivery_at_most":"1m35s"`, `"calls_per_delivery_at_most":4`, `"deliveries_per_request_at_most":`, `"replica":"r-1"`, `"msg":"drained"`} {
+	for _, want := range []string{`"delivery_at_most":"1m35s"`, `"calls_per_delivery_at_most":21`, `"deliveries_per_request_at_most":196`, `"calls_per_request_at_most":4116`, `"broker_operations_per_request_at_most":8036`, `"replica":"r-1"`, `"msg":"drained"`} {
 		if !strings.Contains(log, want) {
 			t.Errorf("no %s in the log", want)
 		}

@@ -5,7 +5,15 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/cloud"
+
+	"batchterminator/handler"
 )
+
+// worst is the limits of default retries: 4 attempts of at most 4 calls, a last read, and 4 calls that a refused token has
+// made again, in a minute and a last call's 35 s; a renewal each 2.5 s at most.
+func worst(deliveries, held int) Limits {
+	return Limits{handler.Worst{Calls: 21, Delivery: 95 * time.Second, Deliveries: deliveries}, 41, held}
+}
 
 func TestLimitsAreTheWorstCase(t *testing.T) {
 	t.Parallel()
@@ -14,12 +22,12 @@ func TestLimitsAreTheWorstCase(t *testing.T) {
 		want Limits
 	}{
 		// 15 + 30 + 60 + 120 + 240 s of shortest waits, then 450 s each up to 24 h.
-		"defaults":         {func(*Settings) {}, Limits{95 * time.Second, 6 + (86400-465)/450, 80}},
-		"count ends it":    {func(s *Settings) { s.Retry.MaxRedeliveries = 3 }, Limits{95 * time.Second, 4, 80}},
-		"age ends it":      {func(s *Settings) { s.Retry.MaxAge, s.Retry.MaxRedeliveries = time.Minute, 100 }, Limits{95 * time.Second, 3, 80}},
-		"no second one":    {func(s *Settings) { s.Retry.MaxAge, s.Retry.RedeliveryInitial = time.Second, 3*time.Second }, Limits{95 * time.Second, 1, 80}},
-		"constant waits":   {func(s *Settings) { s.Retry.RedeliveryMax, s.Retry.MaxAge = 30*time.Second, time.Minute }, Limits{95 * time.Second, 5, 80}},
-		"without a buffer": {func(s *Settings) { s.Worker.ReadyBuffer = 0 }, Limits{95 * time.Second, 6 + (86400-465)/450, 64}},
+		"defaults":         {func(*Settings) {}, worst(6+(86400-465)/450, 80)},
+		"count ends it":    {func(s *Settings) { s.Retry.MaxRedeliveries = 3 }, worst(4, 80)},
+		"age ends it":      {func(s *Settings) { s.Retry.MaxAge, s.Retry.MaxRedeliveries = time.Minute, 100 }, worst(3, 80)},
+		"no second one":    {func(s *Settings) { s.Retry.MaxAge, s.Retry.RedeliveryInitial = time.Second, 3*time.Second }, worst(1, 80)},
+		"constant waits":   {func(s *Settings) { s.Retry.RedeliveryMax, s.Retry.MaxAge = 30*time.Second, time.Minute }, worst(5, 80)},
+		"without a buffer": {func(s *Settings) { s.Worker.ReadyBuffer = 0 }, worst(6+(86400-465)/450, 64)},
 	} {
 		s := Defaults()
 		c.set(&s)

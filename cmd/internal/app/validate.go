@@ -161,7 +161,7 @@ func (w WorkerSettings) check(p *Problems) {
 	most := max(w.Concurrency/4, 0)
 	p.check(w.ReadyBuffer >= worker.Measured && int(w.ReadyBuffer) <= most, "ready-buffer", "READY_BUFFER", "%v; want measured, or 0 to %d, a quarter of --concurrency", w.ReadyBuffer, most)
 	p.check(w.MaxLock >= time.Minute, "max-lock", "MAX_LOCK", "%v; want at least 1m0s", w.MaxLock)
-	p.check(w.MaxDeliveryCount >= 1, "max-delivery-count", "MAX_DELIVERY_COUNT", "%d; want at least 1", w.MaxDeliveryCount)
+	p.check(w.MaxDeliveryCount >= 2, "max-delivery-count", "MAX_DELIVERY_COUNT", "%d; want at least 2, or the death of a worker dead-letters what it holds", w.MaxDeliveryCount)
 	p.check(w.Grace >= leastGrace, "grace", "GRACE", "%v; a drain needs at least %v", w.Grace, leastGrace)
 }
 

@@ -65,7 +65,7 @@ func TestEachBadSettingHasOneLineThatNamesFlagAndVariable(t *testing.T) {
 		{"--ready-buffer=-1", `--ready-buffer (READY_BUFFER): want measured or a number from 0, got "-1"`},
 		{"--max-lock=59s", "--max-lock (MAX_LOCK): 59s; want at least 1m0s"},
 		{"--max-lock=94s", "--max-lock (MAX_LOCK): 1m34s is shorter than one delivery may take: --retry-budget and one call are 1m35s"},
-		{"--max-delivery-count=0", "--max-delivery-count (MAX_DELIVERY_COUNT): 0; want at least 1"},
+		{"--max-delivery-count=1", "--max-delivery-count (MAX_DELIVERY_COUNT): 1; want at least 2, or the death of a worker dead-letters what it holds"},
 		{"--grace=6.9s", "--grace (GRACE): 6.9s; a drain needs at least 7s"},
 		{"--grace=30", `--grace (GRACE): want a duration such as 500ms, 30s or 15m, got "30"`},
 
@@ -131,7 +131,7 @@ func TestBoundsAreThoseOfThePackagesBelow(t *testing.T) {
 		"concurrency": {func(s *Settings) { s.Worker.Concurrency = 1000 }, func(s *Settings) { s.Worker.Concurrency = 1001 }},
 		"buffer":      {func(s *Settings) { s.Worker.ReadyBuffer = 16 }, func(s *Settings) { s.Worker.ReadyBuffer = 17 }},
 		"lock":        {func(s *Settings) { s.Retry.Budget, s.Worker.MaxLock = time.Second, time.Minute }, func(s *Settings) { s.Worker.MaxLock = time.Minute - 1 }},
-		"deliveries":  {func(s *Settings) { s.Worker.MaxDeliveryCount = 1 }, func(s *Settings) { s.Worker.MaxDeliveryCount = 0 }},
+		"deliveries":  {func(s *Settings) { s.Worker.MaxDeliveryCount = 2 }, func(s *Settings) { s.Worker.MaxDeliveryCount = 1 }},
 		"attempts":    {func(s *Settings) { s.Retry.Attempts = 1 }, func(s *Settings) { s.Retry.Attempts = 0 }},
 		"waits":       {func(s *Settings) { s.Retry.Max = s.Retry.Initial }, func(s *Settings) { s.Retry.Max = s.Retry.Initial - 1 }},
 		"budget":      {func(s *Settings) { s.Retry.Budget = 1 }, func(s *Settings) { s.Retry.Budget = 0 }},
