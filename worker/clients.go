@@ -26,8 +26,8 @@ const (
 	firstReconnect     = 20 * time.Millisecond
 	lastReconnect      = 30 * time.Second
 	throttledReconnect = 2 * time.Second
-	// settledIn is how long a client has to live before its successor starts from firstReconnect again.
-	settledIn = 10 * time.Second
+	// settledAfter is how long a client has to live before its successor starts from firstReconnect again.
+	settledAfter = 10 * time.Second
 )
 
 // clients owns the current client and replaces it when it ends.
@@ -40,6 +40,8 @@ type clients struct {
 	// pulse beats with each turn of run.
 	pulse pulse
 	stuck atomic.Int64 // see client
+	// settledIn is settledAfter, but in tests that cut connections faster than any network.
+	settledIn time.Duration
 
 	mu      sync.Mutex
 	current *client       // nil while there is none to use, under mu
@@ -50,7 +52,7 @@ type clients struct {
 }
 
 func newClients(connect func() (*connection, error), m *metrics.Metrics, log *zap.Logger) *clients {
-	return &clients{connect: connect, metrics: m, log: log, arrived: make(chan struct{})}
+	return &clients{connect: connect, metrics: m, log: log, settledIn: settledAfter, arrived: make(chan struct{})}
 }
 
 // get returns a client that works, waiting for one as long as ctx allows.
@@ -109,7 +111,7 @@ func (s *clients) run(ctx context.Context) {
 		if c != nil {
 			err = cmp.Or(c.ended(), err) // the SDK saw no more than the end of a connection
 		}
-		if c != nil && !c.born.IsZero() && time.Since(c.born) > settledIn {
+		if c != nil && !c.born.IsZero() && time.Since(c.born) > s.settledIn {
 			delay = 0
 		}
 		delay = min(max(2*delay, firstReconnect), lastReconnect)

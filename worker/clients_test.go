@@ -98,7 +98,7 @@ func TestClientThatDiesAtOnceDoesNotResetTheBackOff(t *testing.T) {
 					switch {
 					case op == "dial":
 						dialled = time.Now()
-					case op == "receive" && c.op == "receive later" && time.Since(dialled) > settledIn:
+					case op == "receive" && c.op == "receive later" && time.Since(dialled) > settledAfter:
 						return errors.New("detached")
 					case op == c.op && op == "probe":
 						<-ctx.Done()

@@ -22,12 +22,15 @@ import (
 const entity = "requests"
 
 // onBroker is a worker of the real SDK that does not run yet, and the queue that it works on.
-func onBroker(t *testing.T, h Handler, bus *servicebustest.Server) *Worker {
+func onBroker(t *testing.T, h Handler, bus *servicebustest.Server, adjust ...func(*Config)) *Worker {
 	t.Helper()
 	config := Defaults()
 	config.Metrics, config.Log, config.Handler = metrics.New(prometheus.NewRegistry(), "test", []string{account}), zap.NewNop(), h
 	config.Gates = NewGates([]string{account}, 0, config.Metrics, config.Log)
 	config.ServiceBus = ServiceBus{ConnectionString: bus.ConnectionString(), Queue: entity, Dial: bus.Dial}
+	for _, change := range adjust {
+		change(&config)
+	}
 	w, err := New(config)
 	if err != nil {
 		t.Fatal(err)
@@ -88,7 +91,7 @@ func TestReplacedClientLeavesNoMessageLocked(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			time.Sleep(settledIn + time.Duration(rand.Int64N(int64(2*time.Second)))) // a client that lived so long has a successor at once
+			time.Sleep(settledAfter + time.Duration(rand.Int64N(int64(2*time.Second)))) // a client that lived so long has a successor at once
 			send()
 			c.fail("settle", errors.New("a settlement went unanswered"))
 			send()
