@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
-	"github.com/Azure/go-amqp"
 
 	"batchterminator/batchapi/batchtest"
 	"batchterminator/worker/servicebustest"
@@ -162,60 +161,4 @@ func TestHeldBytesAreBoundedFromTheFirstReceive(t *testing.T) {
 			t.Errorf("%d messages of 1 MB were locked at once; 4 MB may be held", n)
 		}
 	}, func(s *stack) { s.config.MaxHeldBytes, s.config.Concurrency = 4<<20, 32 })
-}
-
-// unreadable are messages on which the SDK fails or panics, before anyone of ours sees them.
-func unreadable() map[string]*azservicebus.AMQPAnnotatedMessage {
-	body := azservicebus.AMQPAnnotatedMessageBody{Data: [][]byte{[]byte(`{"jobId":"j","taskId":"t"}`)}}
-	all := map[string]*azservicebus.AMQPAnnotatedMessage{
-		"array beyond the SDK's limit": {Body: azservicebus.AMQPAnnotatedMessageBody{Value: make([]int64, 1<<17)}},
-	}
-	for name, value := range odd() {
-		for _, property := range []string{"DeadLetterReason", "DeadLetterErrorDescription"} {
-			all[property+" "+name] = &azservicebus.AMQPAnnotatedMessage{Body: body, ApplicationProperties: map[string]any{property: value}}
-		}
-	}
-	return all
-}
-
-// One message that the SDK cannot read, among others: it goes to the dead-letter queue in the end, if it must, and alone. The
-// others are done at once, or when the locks have ended that it cost them.
-//
-// Scorecard: M10, F14, R10.
-func TestMessageThatTheSDKCannotReadTakesNobodyDown(t *testing.T) {
-	t.Parallel()
-	for name, poison := range unreadable() {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			inBubble(t, servicebustest.QueueConfig{MaxMessageSize: 2 << 20, LockDuration: 30 * time.Second}, func(t *testing.T, s *stack) {
-				time.Sleep(10 * time.Second)
-				s.end()
-				s.account.AddTask("j", "t", batchtest.TaskCompleted)
-				s.task(t, "a", "b")
-				poison.Properties = &azservicebus.AMQPAnnotatedMessageProperties{MessageID: "poison"}
-				s.publish(t, poison)
-				for i := range 20 {
-					s.task(t, fmt.Sprint("t", i))
-				}
-				s.start(t)
-				time.Sleep(time.Hour)
-				s.task(t, "late")
-				s.until(t, 10*time.Minute, "an empty queue", empty)
-				equal(t, "terminated", s.outcomes()["terminated"], 23)
-				for _, m := range s.queue.Ledger() {
-					if delivered, burned := s.deliveries(m.MessageID); m.MessageID != "poison" && burned > 1 {
-						t.Errorf("%s was delivered %d times, and burned %d: %+v\n%s", m.MessageID, delivered, burned, m.Events, s.entries(100))
-					}
-				}
-			})
-		})
-	}
-}
-
-// odd is what a sender may put where text or a time is usual.
-func odd() map[string]any {
-	return map[string]any{
-		"int": int64(1), "bool": true, "float": 1.5, "time": time.Unix(0, 0), "bytes": []byte("x"), "uuid": amqp.UUID{1}, "null": nil,
-		"symbol": amqp.Symbol("x"), "empty": "", "long": strings.Repeat("x", 8<<10), "control": "a\x00\r\nb",
-	}
 }
