@@ -54,16 +54,16 @@ func (p Redelivery) Next(m Message, r Result, accountDown bool) (wait time.Durat
 		wait = max(p.wait(m.Redeliveries), r.RetryAfter)
 	}
 	if !m.ExpiresAt.IsZero() && !now.Add(wait).Before(m.ExpiresAt) {
-		return 0, r.gaveUp(Expired, "the message expires before the next delivery"), false
+		return 0, r.GaveUp(Expired, "the message expires before the next delivery"), false
 	}
 	if accountDown || r.Outcome == Draining || r.Outcome == Isolated || r.Outcome.Decision() == Pause {
 		return wait, r, true
 	}
 	if !m.FirstEnqueued.IsZero() && now.Add(wait).Sub(m.FirstEnqueued) > p.MaxAge {
-		return 0, r.gaveUp(RetriesExhausted, fmt.Sprintf("still %s after %v", r.Outcome, p.MaxAge)), false
+		return 0, r.GaveUp(RetriesExhausted, fmt.Sprintf("still %s after %v", r.Outcome, p.MaxAge)), false
 	}
 	if p.MaxCount > 0 && m.Redeliveries >= p.MaxCount {
-		return 0, r.gaveUp(RetriesExhausted, fmt.Sprintf("still %s after %d redeliveries", r.Outcome, m.Redeliveries)), false
+		return 0, r.GaveUp(RetriesExhausted, fmt.Sprintf("still %s after %d redeliveries", r.Outcome, m.Redeliveries)), false
 	}
 	return wait, r, true
 }
@@ -80,8 +80,8 @@ func (p Redelivery) wait(redeliveries int) time.Duration {
 	return bound/2 + rand.N(bound/2+1)
 }
 
-// gaveUp keeps the last answer's detail behind the reason for giving up.
-func (r Result) gaveUp(o Outcome, why string) Result {
+// GaveUp is the result of a request that is given up; the last answer's detail stays behind the reason.
+func (r Result) GaveUp(o Outcome, why string) Result {
 	if r.Detail != "" {
 		why += "; last: " + r.Detail
 	}

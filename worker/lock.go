@@ -80,8 +80,8 @@ func stillHeld(ctx context.Context) bool {
 // clock that is set does not matter.
 func granted(until *time.Time) time.Time {
 	left := shortestLock
-	if until != nil {
-		left = min(max(time.Until(*until), shortestLock), longestLock)
+	if until != nil && time.Until(*until) <= longestLock { // longer was not granted: then nothing is known but the least
+		left = max(time.Until(*until), shortestLock)
 	}
 	return time.Now().Add(left)
 }

@@ -152,6 +152,7 @@ func TestLockIsKeptWhateverTheBrokersClockSays(t *testing.T) {
 	for name, adjust := range map[string]func(*scripted){
 		"an hour behind":    func(s *scripted) { s.skew = -time.Hour },
 		"a bit ahead":       func(s *scripted) { s.skew = 20 * time.Second },
+		"an hour ahead":     func(s *scripted) { s.skew = time.Hour },
 		"says nothing":      func(s *scripted) { s.silent = true },
 		"the shortest lock": func(s *scripted) { s.lockFor = shortestLock },
 	} {
@@ -188,7 +189,7 @@ func TestGrantedTimeIsBoundedByWhatServiceBusGrants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for said, want := range map[time.Duration]time.Duration{
 			-time.Hour: shortestLock, 0: shortestLock, time.Second: shortestLock, 30 * time.Second: 30 * time.Second,
-			5 * time.Minute: 5 * time.Minute, time.Hour: longestLock,
+			5 * time.Minute: 5 * time.Minute, 5*time.Minute + 1: shortestLock, time.Hour: shortestLock,
 		} {
 			until := time.Now().Round(0).Add(said) // as off the wire, without a monotonic reading
 			equal(t, "time left of "+said.String(), time.Until(granted(&until)), want)

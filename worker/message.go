@@ -162,6 +162,13 @@ func (d *delivery) age(now time.Time) time.Duration {
 	return now.Sub(d.message.FirstEnqueued)
 }
 
+// outlived tells whether the message has been here for longer than it was to live at all, by our clock alone: the broker's,
+// by which it was alive on arrival, may be another.
+func (d *delivery) outlived() bool {
+	ttl := d.msg.TimeToLive
+	return ttl != nil && *ttl > 0 && time.Since(d.received) >= *ttl
+}
+
 // sequence returns the sequence number, 0 when the broker gave none.
 func (d *delivery) sequence() int64 { return sequenceOf(d.msg) }
 

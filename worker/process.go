@@ -94,6 +94,9 @@ func (w *Worker) decide(ctx context.Context, d *delivery) handler.Result {
 	if ctx.Err() != nil { // both were ready
 		return interrupted(ctx)
 	}
+	if d.outlived() {
+		return handler.Result{Outcome: handler.Expired, Detail: "its time to live ended while it waited for its turn"}
+	}
 	w.metrics.InFlight(1)
 	defer w.metrics.InFlight(-1)
 	start := time.Now()

@@ -190,7 +190,9 @@ func TestHugeMessagesAreAskedForAsTheyFit(t *testing.T) {
 		}), func(c *Config) { c.Concurrency, c.MaxHeldBytes = 32, room })
 		time.Sleep(time.Minute)
 		equal(t, "settled", len(queue.operations()), len(all))
-		equal(t, "held at once, of 1 MiB in 4 MiB", queue.maxLocked, room/huge)
+		if n := queue.maxLocked; n > 2*room/huge { // those held, and as many that are being settled
+			t.Errorf("%d messages of 1 MiB were locked at once in 4 MiB", n)
+		}
 		r.end()
 	})
 }

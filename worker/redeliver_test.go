@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -32,6 +33,28 @@ func TestWithoutTheRightToSendARequestIsAbandoned(t *testing.T) {
 		r.end()
 		equal(t, "operations", queue.operations(), []string{"abandon m0"})
 		equal(t, "warnings about the missing right", r.logs.FilterMessageSnippet("Azure Service Bus Data Sender").Len(), 1)
+	})
+}
+
+// Abandoned at its last delivery, the broker would dead-letter it for having been delivered too often, which tells nobody why.
+//
+// Scorecard: M9, R13.
+func TestLastDeliveryThatCannotBeCopiedIsDeadLetteredByUs(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		last, before := message("last", 1), message("before", 2)
+		last.DeliveryCount, before.DeliveryCount = 9, 8 // this one is not counted yet
+		queue := newScripted(last, before)
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op == "open" {
+				return denied()
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.JobDisabled))
+		time.Sleep(time.Minute)
+		r.end()
+		equal(t, "operations", slices.Sorted(slices.Values(queue.operations())), []string{"abandon before", "dead-letter retries_exhausted last"})
 	})
 }
 

@@ -80,10 +80,15 @@ func (w *Worker) abandon(ctx context.Context, d *delivery, r handler.Result) set
 	})
 }
 
+// lastDelivery tells whether the broker would dead-letter the message on the next failure, without a word on why.
+func (w *Worker) lastDelivery(d *delivery) bool {
+	return int(d.msg.DeliveryCount) >= w.config.MaxDeliveryCount
+}
+
 // settlePanic gives the message another delivery, and on the last one dead-letters it with our reason rather than the
 // broker's generic one.
 func (w *Worker) settlePanic(ctx context.Context, d *delivery, r handler.Result) (handler.Result, settlement) {
-	if int(d.msg.DeliveryCount) >= w.config.MaxDeliveryCount {
+	if w.lastDelivery(d) {
 		r.Outcome = handler.CrashSuspect
 		return r, w.deadLetter(ctx, d, r)
 	}
@@ -103,6 +108,11 @@ func (w *Worker) redeliver(ctx context.Context, d *delivery, r handler.Result) (
 	case refused && r.Outcome == handler.Isolated:
 		// Abandoned it would be back at once, and again, until the queue's delivery limit: it waits for its lock to end instead.
 		return r, settlement{kind: "redeliver", result: "failed", err: err}
+	case refused && w.lastDelivery(d):
+		r = r.GaveUp(handler.RetriesExhausted, "no delivery is left, and no copy can be sent")
+		s := w.deadLetter(ctx, d, r)
+		s.err = cmp.Or(s.err, err)
+		return r, s
 	case refused:
 		s := w.abandon(ctx, d, r)
 		s.back, s.err = time.Now(), cmp.Or(s.err, err)

@@ -71,7 +71,7 @@ func (w *Worker) suspect(ctx context.Context, d *delivery) (handler.Result, bool
 	if d.suspected == 0 && d.unrecorded == 0 || !d.client.canSend {
 		return handler.Result{}, false
 	}
-	last := int(d.msg.DeliveryCount) >= w.config.MaxDeliveryCount
+	last := w.lastDelivery(d)
 	switch {
 	case d.unrecorded > 0 && d.suspected >= crashSuspectAt:
 		return handler.Result{Outcome: handler.CrashSuspect, Detail: fmt.Sprintf(
