@@ -90,7 +90,7 @@ func (c demoCommand) run(ctx context.Context, stdout, stderr io.Writer) (err err
 
 // begin starts the two services on loopback sockets.
 func (d *demo) begin() (stop func(), err error) {
-	d.requests = plan(d.Requests, d.Seed)
+	d.requests = plan(kinds, d.Requests, d.Seed)
 	d.bus, err = servicebustest.Start(servicebustest.WithQueue(queueName, servicebustest.QueueConfig{LockDuration: lockDuration}))
 	if err != nil {
 		return nil, err

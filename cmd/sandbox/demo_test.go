@@ -39,7 +39,7 @@ func TestDemoHoldsEveryPromise(t *testing.T) {
 		}
 	}
 	want := 0 // dead letters that the plan asks for
-	for _, q := range plan(300, 1) {
+	for _, q := range plan(kinds, 300, 1) {
 		if q.deadLetter != "" {
 			want++
 		}

@@ -2,6 +2,7 @@
 // worker of production between them, over real sockets.
 //
 //	sandbox demo    publishes a realistic mix of requests, breaks things on the way, and checks the worker's promises
+//	sandbox chaos   lets many faults and the deaths of processes loose on several workers under load, and checks the same
 //	sandbox serve   keeps Service Bus and Batch running, for the worker and any official SDK
 //
 // It is never shipped; a test of cmd/batch-terminator keeps the doubles out of the production binary.
@@ -31,7 +32,10 @@ const queueName = app.DefaultQueue
 
 type commandLine struct {
 	Demo  demoCommand  `cmd:"" help:"Run everything once and check the promises; exits 0 only if all hold."`
+	Chaos chaosCommand `cmd:"" help:"Kill, freeze and scale workers under load while everything breaks, and check the promises."`
 	Serve serveCommand `cmd:"" help:"Keep a Service Bus and a Batch account running on this machine."`
+
+	Worker workerCommand `cmd:"" hidden:"" help:"The worker, as chaos starts it."`
 }
 
 // errBroken says that a promise did not hold; the report has said which.
@@ -58,6 +62,10 @@ func run(ctx context.Context, args []string, env app.Environment, stdout, stderr
 	switch parsed.Command() {
 	case "demo":
 		err = cli.Demo.run(ctx, stdout, stderr)
+	case "chaos":
+		err = cli.Chaos.run(ctx, stdout, stderr)
+	case "worker":
+		err = cli.Worker.run(ctx, stderr)
 	default:
 		err = cli.Serve.run(ctx, stdout, stderr)
 	}

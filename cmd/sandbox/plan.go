@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -81,16 +82,21 @@ type request struct {
 	deadLetter string
 }
 
-// plan draws n requests. The same seed gives the same requests. One in twenty good ones is published twice, as upstream
+// steady is the part of the mix whose end does not hang on which call meets a fault.
+func steady() []kind {
+	return slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return k.fault != nil })
+}
+
+// plan draws n requests from the mix. The same seed gives the same requests. One in twenty good ones is published twice, as upstream
 // systems do: the second one is a request of its own for a task that has already completed.
-func plan(n int, seed uint64) []request {
+func plan(mix []kind, n int, seed uint64) []request {
 	r := rand.New(rand.NewPCG(seed, 0))
 	requests := make([]request, 0, n)
 	drawn := map[*kind]int{}
 	for len(requests) < n {
-		k := draw(r)
+		k := draw(mix, r)
 		if drawn[k]++; k.most > 0 && drawn[k] > k.most {
-			k = &kinds[0]
+			k = &mix[0]
 		}
 		i := len(requests)
 		task := fmt.Sprintf("frame-%05d", i)
@@ -104,15 +110,15 @@ func plan(n int, seed uint64) []request {
 	return requests
 }
 
-func draw(r *rand.Rand) *kind {
+func draw(mix []kind, r *rand.Rand) *kind {
 	total := 0
-	for _, k := range kinds {
+	for _, k := range mix {
 		total += k.weight
 	}
 	at := r.IntN(total)
-	for i := range kinds {
-		if at -= kinds[i].weight; at < 0 {
-			return &kinds[i]
+	for i := range mix {
+		if at -= mix[i].weight; at < 0 {
+			return &mix[i]
 		}
 	}
 	panic("unreachable: the weights add up")

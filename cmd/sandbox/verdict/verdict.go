@@ -31,6 +31,10 @@ type Verdict struct {
 	Excused Excused `json:"excused"`
 	// MaxLocked is the most messages that workers held at one time.
 	MaxLocked int `json:"maxLocked"`
+	// Repeated counts calls for what had been terminated before, by a worker that could have known.
+	Repeated int `json:"repeated"`
+	// Pace is how long requests took.
+	Pace Pace `json:"-"`
 }
 
 // Excused counts lost locks by what excuses them.
@@ -60,7 +64,7 @@ func Judge(e Evidence) Verdict {
 	v := Verdict{
 		Lost: len(h.lost()), DuplicatedEnds: h.duplicatedEnds(), Recovered: h.recovered(), Burned: len(h.burned()),
 		Excused:   Excused{OnTheWire: h.excused(onTheWire), Killed: h.excused(killed), Deaf: h.excused(deaf), Ended: h.excused(ended)},
-		MaxLocked: h.maxHeld(),
+		MaxLocked: h.maxHeld(), Repeated: len(h.repeated()), Pace: h.pace(),
 	}
 	v.Lines = []Line{
 		h.p1(), h.p2(), h.p3(), h.p4(), h.p5(), h.p6(), h.p7(), h.p8(), h.p9(), h.p10(),

@@ -1,0 +1,120 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"batchterminator/cmd/sandbox/verdict"
+)
+
+// fleet is the worker's processes. One goroutine starts and stops them.
+type fleet struct {
+	env     []string
+	logs    string // directory for their logs, "" for none
+	started int
+	readers sync.WaitGroup // one for each child
+
+	mu sync.Mutex
+	// running are those that have not been told to end, by age; under mu, written by the goroutine that starts and stops.
+	running  []*child
+	lives    []verdict.Worker // of those that have ended, under mu; their readers write it
+	recorded int              // outcomes, under mu; likewise
+	problems []string         // under mu; likewise
+}
+
+// add starts one more worker.
+func (f *fleet) add() error {
+	self, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("start a worker: %w", err)
+	}
+	f.started++
+	c := &child{name: fmt.Sprintf("worker-%03d", f.started), cmd: exec.Command(self), ended: make(chan struct{})}
+	c.cmd.Args, c.cmd.Env = []string{"sandbox", "worker"}, f.env
+	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
+		return fmt.Errorf("start a worker: %w", err)
+	}
+	stderr, err := c.cmd.StderrPipe()
+	if err != nil {
+		return fmt.Errorf("start a worker: %w", err)
+	}
+	var log io.WriteCloser
+	if f.logs != "" {
+		if log, err = os.Create(filepath.Join(f.logs, c.name+".log")); err != nil {
+			return fmt.Errorf("--logs: %w", err)
+		}
+	}
+	c.started = time.Now()
+	if err := c.cmd.Start(); err != nil {
+		return fmt.Errorf("start a worker: %w", err)
+	}
+	f.mu.Lock()
+	f.running = append(f.running, c)
+	f.mu.Unlock()
+	f.readers.Go(func() { f.follow(c, stderr, log) })
+	return nil
+}
+
+// all are those that have not been told to end.
+func (f *fleet) all() []*child {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return slices.Clone(f.running)
+}
+
+// trouble notes what must not happen.
+func (f *fleet) trouble(what string) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.problems = append(f.problems, what)
+}
+
+// awake are the workers that a signal reaches.
+func (f *fleet) awake() []*child {
+	return slices.DeleteFunc(f.all(), func(c *child) bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return c.frozen
+	})
+}
+
+// stop tells one to drain.
+func (f *fleet) stop(c *child) { f.end(c, syscall.SIGTERM, func() { c.stopped = time.Now() }) }
+
+// kill ends one without a word.
+func (f *fleet) kill(c *child) {
+	f.end(c, os.Kill, func() { c.killed = true })
+	<-c.ended
+}
+
+func (f *fleet) end(c *child, signal os.Signal, note func()) {
+	f.mu.Lock()
+	f.running = slices.DeleteFunc(f.running, func(other *child) bool { return other == c })
+	f.mu.Unlock()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	note()
+	_ = c.cmd.Process.Signal(signal) // one that has ended by itself is reported as such
+}
+
+// close has all drain and waits for them; those of an aborted run just end with their standard input.
+func (f *fleet) close(drain bool) {
+	for _, c := range f.all() {
+		if drain {
+			f.stop(c)
+			continue
+		}
+		c.mu.Lock()
+		c.killed = true
+		c.mu.Unlock()
+		_ = c.stdin.Close()
+	}
+	f.readers.Wait()
+}
