@@ -25,6 +25,7 @@ type chaosCommand struct {
 	Grace       time.Duration `default:"15s" help:"Time from the stop signal to a worker's end, as its --grace. Default 15s."`
 	Memory      string        `placeholder:"SIZE" help:"Memory limit of each worker, like 256MiB; more than that breaks a promise. Default: none."`
 	Latency     time.Duration `default:"20ms" help:"How long the simulated Batch takes to answer."`
+	Idle        time.Duration `default:"10s" help:"How long the workers are measured once they have nothing to do. Default 10s."`
 	Logs        string        `placeholder:"DIRECTORY" help:"Where to keep the log of each worker. Default: nowhere."`
 	Output      string        `short:"o" default:"table" enum:"table,json" help:"Form of the report: table or json."`
 }
@@ -45,7 +46,7 @@ type chaos struct {
 	accepted  int       // of requests
 	loadEnded time.Time // when the last was published
 	drained   time.Time // when the queue was empty, zero if that never came
-	idle      []survivor
+	survivors []survivor
 }
 
 func (c chaosCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
@@ -104,7 +105,7 @@ func (c *chaos) begin(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("service bus: %w", err)
 	}
 	c.account = batchtest.New(batchtest.RememberCalls(20 * len(c.requests)))
-	c.account.OnNext(batchtest.Delay(c.Latency), batchtest.Keep()) // first, so that failures take their time too
+	c.account.OnNext(batchtest.Delay(c.Latency), batchtest.Keep()) // first, as in the demo
 	batch, err := c.account.Start("127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("batch account: %w", err)
@@ -112,7 +113,7 @@ func (c *chaos) begin(ctx context.Context) (stop func(), err error) {
 	c.fleet = &fleet{env: c.environment(batch.Endpoint()), logs: c.Logs}
 	c.storm = &storm{
 		bus: c.bus, account: c.account, fleet: c.fleet, replicas: c.Replicas, lock: c.Lock, ctx: ctx,
-		order: rand.New(rand.NewPCG(c.Seed, 2)), random: rand.New(rand.NewPCG(c.Seed, 3)),
+		order: newOrder(c.Seed), random: rand.New(rand.NewPCG(c.Seed, 3)),
 		struck: damage{names: map[string]int{}},
 	}
 	c.watch = &watch{}
@@ -170,7 +171,7 @@ func (c *chaos) play(ctx context.Context, stderr io.Writer) error {
 	}
 	c.drained = time.Now()
 	var err error
-	c.idle, err = c.examine(ctx)
+	c.survivors, err = c.examine(ctx)
 	stopWatch()
 	c.fleet.close(true)
 	return err

@@ -104,7 +104,7 @@ func (c *chaos) judge() chaosReport {
 		EndToEndMedian: v.Pace.Median.Seconds(), EndToEndP99: v.Pace.P99.Seconds(), EndToEndMax: v.Pace.Max.Seconds(),
 		Recovery: recovery.Seconds(), Duration: time.Since(c.begun).Seconds(),
 		MostGoroutines: c.watch.most.goroutines, MostResident: c.watch.most.resident, MostDescriptors: c.watch.most.descriptors,
-		Idle: c.idle,
+		Idle: c.survivors,
 	}
 	for _, n := range r.Faults {
 		r.Struck += n
@@ -133,11 +133,13 @@ func (c *chaos) evidence() verdict.Evidence {
 	return e
 }
 
-// goroutinesOf bounds a worker's goroutines: those of the machinery, and a few for each message it holds.
-func goroutinesOf(concurrency int) int { return 150 + 8*concurrency }
+// A worker's goroutines: those of the machinery, and for each call that may be under way at once those of the connection
+// that is kept for the next one, of the settlement behind it, and while it lasts of the delivery.
+func idleGoroutines(concurrency int) int { return 100 + 4*concurrency }
+func mostGoroutines(concurrency int) int { return 100 + 8*concurrency }
 
 func (c *chaos) bounded() verdict.Line {
-	most, allowed := c.watch.most, goroutinesOf(c.Concurrency)
+	most, allowed := c.watch.most, mostGoroutines(c.Concurrency)
 	return verdict.Line{
 		ID: "I7", Name: "bounded", Holds: most.goroutines <= allowed && (c.memory == 0 || most.resident <= c.memory),
 		Detail: fmt.Sprintf("at most %d goroutines of %d allowed, %.0f MiB resident, %d open files in one worker", most.goroutines, allowed, float64(most.resident)/(1<<20), most.descriptors),
@@ -157,9 +159,9 @@ func (c *chaos) live(recovery time.Duration) verdict.Line {
 const idleShare = 0.05
 
 func (c *chaos) quiet() verdict.Line {
-	l := verdict.Line{ID: "I10", Name: "an idle worker is idle", Holds: len(c.idle) > 0}
-	for _, s := range c.idle {
-		l.Holds = l.Holds && s.CPU < idleShare && s.Goroutines <= goroutinesOf(0)
+	l := verdict.Line{ID: "I10", Name: "an idle worker is idle", Holds: len(c.survivors) > 0}
+	for _, s := range c.survivors {
+		l.Holds = l.Holds && s.CPU < idleShare && s.Goroutines <= idleGoroutines(c.Concurrency)
 		l.Detail = fmt.Sprintf("%s%s: %.1f %% of a processor, %d goroutines; ", l.Detail, s.Name, 100*s.CPU, s.Goroutines)
 	}
 	return l

@@ -36,7 +36,7 @@ func (f *fleet) add() error {
 		return fmt.Errorf("start a worker: %w", err)
 	}
 	f.started++
-	c := &child{name: fmt.Sprintf("worker-%03d", f.started), cmd: exec.Command(self), ended: make(chan struct{})}
+	c := &child{name: fmt.Sprintf("worker-%03d", f.started), cmd: exec.Command(self), ended: make(chan struct{})} //nolint:gosec // G204: this program itself
 	c.cmd.Args, c.cmd.Env = []string{"sandbox", "worker"}, f.env
 	if c.stdin, err = c.cmd.StdinPipe(); err != nil {
 		return fmt.Errorf("start a worker: %w", err)

@@ -12,6 +12,9 @@
 //	judge.go      what a run is judged by; package verdict judges
 //	report.go     the verdict as a table or as JSON
 //	sabotage.go   hidden faults of the worker that a run has to notice
+//	chaos.go      one run of chaos from start to the idle end; chaosreport.go judges and reports
+//	storm.go      the faults of a run, one after the other; stormfaults.go and stormprocess.go list them
+//	fleet.go      the workers as processes, child.go one of them, workercommand.go what it runs, watch.go what it takes
 //	serve.go      the two services for other programs, also in place of Microsoft's emulator
 //	introduce.go  what serve says about how to connect
 //	faults.go     how to ask serve for faults

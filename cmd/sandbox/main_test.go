@@ -47,6 +47,11 @@ func TestWrongArgumentsAreOneClearLine(t *testing.T) {
 	for args, want := range map[string]string{
 		"demo --requests 0":                               "--requests: 0; want 10 to 1000000",
 		"demo --sabotage P99":                             `--sabotage: no way to break "P99"`,
+		"chaos --for 1s":                                  "--for: 1s; want 5s or more",
+		"chaos --rate 0":                                  "want --rate of 1 or more",
+		"chaos --lock 1s":                                 "--lock: 1s; want 10s or more",
+		"chaos --memory much":                             `--memory: "much"; want a number of MiB from 32`,
+		"chaos --logs /nowhere":                           "--logs: open /nowhere/worker-001.log",
 		"demo --log-level loud":                           "log-level",
 		"serve" + free + " --amqp nowhere":                "choose another address with --amqp",
 		"serve" + free + " --admin nowhere":               "choose another address with --admin",

@@ -60,6 +60,9 @@ type armed struct {
 	remove func()
 }
 
+// newOrder is the source of the order of faults.
+func newOrder(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 2)) }
+
 // blow strikes every so often, until ctx ends or the time is up.
 func (s *storm) blow(ctx context.Context, every, blackout, total time.Duration) {
 	faults := weighted(stormFaults())

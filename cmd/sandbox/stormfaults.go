@@ -94,7 +94,9 @@ func lockFaults() []stormFault {
 				servicebustest.When(func(c servicebustest.Call) bool { return strings.HasPrefix(c.Operation, "com.microsoft:") }))
 		}},
 		{"duplicate deliveries", 2, func(s *storm, name string) {
-			s.on(name, servicebustest.Deliver, servicebustest.Duplicate(), passing, servicebustest.Times(5))
+			s.on(name, servicebustest.Deliver, servicebustest.Duplicate(), func(servicebustest.Call) verdict.Fault {
+				return verdict.Fault{Kind: verdict.Doubled, At: time.Now()}
+			}, servicebustest.Times(5))
 		}},
 		{"locks that end early", 1, func(s *storm, name string) {
 			s.on(name, servicebustest.Deliver, servicebustest.ExpireLock(10*time.Millisecond), func(c servicebustest.Call) verdict.Fault {

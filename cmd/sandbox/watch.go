@@ -12,11 +12,7 @@ type watch struct {
 	most vitals // any of them, at any time; under mu
 }
 
-const (
-	watchEvery = 2 * time.Second
-	// idleFor is how long idle workers are measured.
-	idleFor = 10 * time.Second
-)
+const watchEvery = 2 * time.Second
 
 // begin looks every so often until stop.
 func (w *watch) begin(f *fleet) (stop func()) {
@@ -62,7 +58,7 @@ func (c *chaos) examine(ctx context.Context) (all []survivor, err error) {
 	sleepFor(ctx, time.Second) // what they still do for the last message
 	began := time.Now()
 	before := c.watch.look(ctx, c.fleet)
-	sleepFor(ctx, idleFor)
+	sleepFor(ctx, c.Idle)
 	after := c.watch.look(ctx, c.fleet)
 	took := time.Since(began)
 	if ctx.Err() != nil {

@@ -47,6 +47,8 @@ const (
 	Deaf
 	// LockEnded: the broker ends the lock of a message early, whatever its holder was told.
 	LockEnded
+	// Doubled: the broker sends a delivery twice under one lock. It excuses none, and is two deliveries to its worker.
+	Doubled
 )
 
 // Fault is a disturbance of the run.

@@ -274,3 +274,18 @@ func TestCallIsRepeatedAfterAKill(t *testing.T) {
 		t.Errorf("%q\n%+v", v.Broken(), v.Lines)
 	}
 }
+
+// Both of one delivery's arrivals are recorded, and a third is one too many.
+func TestDeliveryThatIsSentTwiceHasTwoRecords(t *testing.T) {
+	t.Parallel()
+	w := healthy()
+	w.Faults = []Fault{{Kind: Doubled, At: at(1)}}
+	w.Recorded++
+	if v := w.judge(); !v.Holds() {
+		t.Errorf("%q\n%+v", v.Broken(), v.Lines)
+	}
+	w.Recorded++
+	if v := w.judge(); !slices.Equal(v.Broken(), []string{"P10"}) {
+		t.Errorf("broken: %q, want only P10", v.Broken())
+	}
+}
