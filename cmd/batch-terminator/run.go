@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os/signal"
+	"syscall"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -128,7 +130,10 @@ Examples:
 
 func (c runCommand) run(ctx context.Context, env app.Environment, std streams, deps app.Deps) error {
 	s := c.Settings
-	log, err := app.NewLogger(s.Operation.LogLevel, s.Operation.LogFormat, std.err)
+	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to die
+	sink := app.NewSink(std.err)
+	defer sink.Close()
+	log, err := app.NewLogger(s.Operation.LogLevel, s.Operation.LogFormat, sink)
 	if err != nil {
 		return err
 	}

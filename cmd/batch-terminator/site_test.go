@@ -53,8 +53,15 @@ type replica struct {
 	log bytes.Buffer // to be read once it has ended
 }
 
-// start re-enters the test binary under the command's name, as TestMain provides for.
+// start begins a worker whose log is kept.
 func (s *site) start(t *testing.T) *replica {
+	t.Helper()
+	return s.startWith(t, nil)
+}
+
+// startWith re-enters the test binary under the command's name, as TestMain provides for. Its log goes to the file, if that
+// is not nil.
+func (s *site) startWith(t *testing.T, log *os.File) *replica {
 	t.Helper()
 	self, err := os.Executable()
 	if err != nil {
@@ -62,6 +69,9 @@ func (s *site) start(t *testing.T) *replica {
 	}
 	r := &replica{Cmd: exec.CommandContext(context.WithoutCancel(t.Context()), self)}
 	r.Args, r.Env, r.Stderr = []string{name, "run"}, append(os.Environ(), s.env...), &r.log
+	if log != nil {
+		r.Stderr = log
+	}
 	if err := r.Start(); err != nil {
 		t.Fatal(err)
 	}
