@@ -10,6 +10,7 @@ import (
 	"batchterminator/batchapi"
 )
 
+// Scorecard: M6.
 func TestHostileIDsNeverLeaveTheProcess(t *testing.T) {
 	t.Parallel()
 	account, client := setup(t)
@@ -127,6 +128,7 @@ func TestEndpointsDecideWhichTokenTheySee(t *testing.T) {
 	}
 }
 
+// Scorecard: M7.
 func TestEndpointsThatCouldLeakATokenAreRefused(t *testing.T) {
 	t.Parallel()
 	for _, endpoint := range []string{

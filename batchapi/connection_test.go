@@ -38,6 +38,7 @@ func counted(t *testing.T, h http.Handler, conns int) (*batchapi.Client, *atomic
 	return client, &made
 }
 
+// Scorecard: H11.
 func TestAsManyConnectionsAreKeptAsCallsAreUnderWay(t *testing.T) {
 	t.Parallel()
 	const calls = 16

@@ -128,6 +128,7 @@ func TestSecretsOfARefusalAreTakenOut(t *testing.T) {
 	}
 }
 
+// Scorecard: H3.
 func TestHostileAnswersAreStillAnswers(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -166,6 +167,7 @@ func (e *endless) Read(p []byte) (int, error) {
 
 func (*endless) Close() error { return nil }
 
+// Scorecard: H3.
 func TestOnlyABoundedPartOfABodyIsRead(t *testing.T) {
 	t.Parallel()
 	body := &endless{}
@@ -232,6 +234,7 @@ func TestAnAnswerThatArrivesAsTheContextEndsIsTheOutcome(t *testing.T) {
 	}
 }
 
+// Scorecard: H1.
 func TestALostConnectionIsNoAnswer(t *testing.T) {
 	t.Parallel()
 	for acts, fault := range map[int]batchtest.Fault{0: batchtest.DropBeforeActing(), 1: batchtest.DropAfterActing()} {

@@ -63,6 +63,7 @@ func TestARequestThatWasMovedIsNotSent(t *testing.T) {
 	}
 }
 
+// Scorecard: H5.
 func TestRedirectsAreNotFollowed(t *testing.T) {
 	t.Parallel()
 	account, client := setup(t)
@@ -190,6 +191,7 @@ func TestTheUserAgentIsOurs(t *testing.T) {
 	}
 }
 
+// Scorecard: H11, H8.
 func TestTheDefaultTransportVerifiesTLSAndBoundsItsPool(t *testing.T) {
 	t.Parallel()
 	account := batchtest.New()

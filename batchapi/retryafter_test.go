@@ -46,6 +46,7 @@ var retryAfters = []struct {
 	{"Sat, 06 Sep 2025 06:00:10 UTC", there, 0, false},
 }
 
+// Scorecard: H6.
 func TestRetryAfterInAllItsForms(t *testing.T) {
 	t.Parallel()
 	for _, test := range retryAfters {

@@ -162,6 +162,7 @@ func TestATokenIsReplacedBeforeItExpires(t *testing.T) {
 	}
 }
 
+// Scorecard: S10.
 func TestAFailedEarlyRefreshKeepsTheTokenAndPauses(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -76,6 +76,7 @@ func callOver(t *testing.T, url string, serve func(net.Conn), roots ...*x509.Cer
 
 func takeRequest(c net.Conn) { _, _ = http.ReadRequest(bufio.NewReader(c)) }
 
+// Scorecard: H2, H8.
 func TestEveryStepOfACallIsBounded(t *testing.T) {
 	t.Parallel()
 	swallow := func(c net.Conn) { _, _ = io.Copy(io.Discard, c) }
@@ -109,6 +110,7 @@ func TestEveryStepOfACallIsBounded(t *testing.T) {
 	}
 }
 
+// Scorecard: H7.
 func TestHeadersAreBounded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -277,6 +279,7 @@ func TestAGoAwayCostsNoCall(t *testing.T) {
 	})
 }
 
+// Scorecard: H8.
 func TestTLSBelowVersion12IsRefused(t *testing.T) {
 	t.Parallel()
 	server, transport := secureServer(t, &tls.Config{MinVersion: tls.VersionTLS10, MaxVersion: tls.VersionTLS11})

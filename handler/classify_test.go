@@ -46,6 +46,7 @@ func statusClass(status int, batchSpoke bool) class {
 	return retried
 }
 
+// Scorecard: H7.
 func TestEveryHTTPStatusHasAVerdict(t *testing.T) {
 	t.Parallel()
 	for status := 100; status < 600; status++ {
@@ -69,6 +70,8 @@ func TestAWrappedAnswerDecides(t *testing.T) {
 
 // A connection that broke inside an answer hid the code that decides, so the status alone must not pause the account,
 // dead-letter the request or complete it.
+//
+// Scorecard: H3.
 func TestAnAnswerCutOffInItsBodyIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for _, cause := range []error{io.ErrUnexpectedEOF, reset("read"), context.DeadlineExceeded, tls.RecordHeaderError{}, errors.New("bad chunk")} {
@@ -131,6 +134,7 @@ var withoutAnswer = []struct {
 	{"unheard of", errors.New("odd"), again(Network)},
 }
 
+// Scorecard: H1, H8.
 func TestFailuresWithoutAnAnswer(t *testing.T) {
 	t.Parallel()
 	for _, tt := range withoutAnswer {

@@ -32,6 +32,8 @@ func seed(f *testing.F, add func(name string, body []byte)) {
 }
 
 // FuzzDecodeRequest holds what is accepted to promise P6, and to one meaning: written again, it reads the same.
+//
+// Scorecard: M1, M6, M8.
 func FuzzDecodeRequest(f *testing.F) {
 	seed(f, func(_ string, body []byte) { f.Add(body) })
 	f.Fuzz(func(t *testing.T, body []byte) {
@@ -110,6 +112,8 @@ func encode(t *testing.T, r Request) []byte {
 }
 
 // FuzzEnvelope feeds whole messages: what is unwrapped of them is a harmless request or a refusal that can be read.
+//
+// Scorecard: M1, M7.
 func FuzzEnvelope(f *testing.F) {
 	seed(f, func(path string, body []byte) {
 		contentType := "application/json"

@@ -35,6 +35,7 @@ func TestDerivedIDsFoldTheCaseOfWhatBatchFolds(t *testing.T) {
 	}
 }
 
+// Scorecard: M12.
 func TestDerivedIDsAreEqualOnlyForOneRequest(t *testing.T) {
 	t.Parallel()
 	id := rapid.StringMatching(`[A-Za-z0-9_-]{1,8}`)

@@ -50,6 +50,7 @@ func TestDeadLetterDescriptionIsTheDetailAndTheIDs(t *testing.T) {
 	}
 }
 
+// Scorecard: R27.
 func TestALongDetailIsCutAndTheIDsStay(t *testing.T) {
 	t.Parallel()
 	r := Result{Detail: strings.Repeat("x", 100_000), Attempts: 4, ClientRequestID: guid, RequestID: strings.Repeat("r", 100_000)}
@@ -65,6 +66,8 @@ func TestALongDetailIsCutAndTheIDsStay(t *testing.T) {
 }
 
 // Hostile text reaches a result from both sides: from the message and from whoever answers.
+//
+// Scorecard: R27, M8.
 func TestDeadLetterTextsAreShortLinesOfASCII(t *testing.T) {
 	t.Parallel()
 	text := rapid.OneOf(rapid.String(), rapid.Map(rapid.SliceOf(rapid.Byte()), func(b []byte) string { return string(b) }),

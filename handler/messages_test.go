@@ -137,6 +137,8 @@ func checkSent(t *testing.T, want Request, got seen) {
 }
 
 // Each refused message costs no call (the account has no script), and its detail begins with the member at fault.
+//
+// Scorecard: M1, M2, M5, M6, M7, M8.
 func TestRefusedMessagesCostNoCallAndNameTheMember(t *testing.T) {
 	t.Parallel()
 	for _, outcome := range []Outcome{InvalidMessage, EndpointNotAllowed} {

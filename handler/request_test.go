@@ -7,6 +7,7 @@ import (
 	"time"
 )
 
+// Scorecard: M3.
 func TestABodyOf64KiBIsReadAndOneByteMoreIsNot(t *testing.T) {
 	t.Parallel()
 	request := `{"jobId": "nightly", "taskId": "t-1"}`

@@ -83,6 +83,7 @@ func TestWaitsAreUniformBelowADoublingBound(t *testing.T) {
 	}
 }
 
+// Scorecard: H6.
 func TestRetryAfterIsTheLeastWait(t *testing.T) {
 	t.Parallel()
 	a := &account{script: []answer{

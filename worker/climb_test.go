@@ -89,6 +89,8 @@ func TestTheClimbingAccountWaitsAndTheOthersDoNot(t *testing.T) {
 
 // Whatever happens: no call begins beyond the limit of the moment, the limit falls by throttling only, and half a minute
 // after the last throttling it is whole again.
+//
+// Scorecard: R17.
 func TestConcurrencyAlwaysFindsItsWayBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

@@ -14,6 +14,8 @@ import (
 )
 
 // The call had its answer, the settlement was lost: the redelivery is settled without a second call (P2, I12).
+//
+// Scorecard: R31, F6.
 func TestFinishedWorkIsNotRepeatedWhenItsSettlementWasLost(t *testing.T) {
 	t.Parallel()
 	for outcome, want := range map[handler.Outcome][]string{
@@ -52,6 +54,7 @@ func TestFinishedWorkIsNotRepeatedWhenItsSettlementWasLost(t *testing.T) {
 	}
 }
 
+// Scorecard: M11.
 func TestMemoryOfFinishedWorkNamesTheMessageByPlaceAndId(t *testing.T) {
 	t.Parallel()
 	f := newFinished()

@@ -32,6 +32,7 @@ func fail(g *Gates, o handler.Outcome, times int) {
 	}
 }
 
+// Scorecard: R12.
 func TestGateClosesOnItsCauseAndStopsIntake(t *testing.T) {
 	t.Parallel()
 	for outcome, c := range map[handler.Outcome]struct {
@@ -91,6 +92,7 @@ func TestGatePausesLongerWithEachFailedProbeUpToItsBound(t *testing.T) {
 	})
 }
 
+// Scorecard: H6, R14.
 func TestRetryAfterIsTheLeastPause(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -171,6 +173,8 @@ func TestRateIsKeptPerAccount(t *testing.T) {
 }
 
 // Whatever happened before: never more than one probe at a time, and a success that follows the pause brings full rate.
+//
+// Scorecard: R17.
 func TestGateAlwaysFindsItsWayBack(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

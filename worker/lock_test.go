@@ -104,6 +104,8 @@ func TestHangingRenewalDelaysNoOther(t *testing.T) {
 }
 
 // I4: the broker may have given the message to someone else; a renewal without an answer must not stretch the work.
+//
+// Scorecard: A7, F7.
 func TestWorkEndsWithItsLock(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]string{"renewals hang": "renew", "no connection": "dial"} {
@@ -147,6 +149,8 @@ func TestWorkEndsWithItsLock(t *testing.T) {
 }
 
 // S6: the broker's clock is not ours. Whatever it says, a lock is renewed in time and at a pace.
+//
+// Scorecard: F15.
 func TestLockIsKeptWhateverTheBrokersClockSays(t *testing.T) {
 	t.Parallel()
 	for name, adjust := range map[string]func(*scripted){
@@ -235,6 +239,7 @@ func TestLockOfAWaitingMessage(t *testing.T) {
 	}
 }
 
+// Scorecard: R30.
 func TestLockIsNotHeldLongerThanAllowed(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -11,6 +11,7 @@ import (
 	"batchterminator/handler"
 )
 
+// Scorecard: M3, F14.
 func TestBodyOfAnyKindThatHoldsBytes(t *testing.T) {
 	t.Parallel()
 	raw := func(b azservicebus.AMQPAnnotatedMessageBody) *azservicebus.ReceivedMessage {
@@ -42,6 +43,8 @@ func TestBodyOfAnyKindThatHoldsBytes(t *testing.T) {
 }
 
 // P3: what names the request is its first message's id, or its place in the queue.
+//
+// Scorecard: M11.
 func TestIdentityOfARequest(t *testing.T) {
 	t.Parallel()
 	at, sequence := time.Date(2026, 1, 31, 17, 0, 0, 5, time.FixedZone("", 3600)), int64(7)
@@ -65,6 +68,8 @@ func TestIdentityOfARequest(t *testing.T) {
 }
 
 // What travels on the message is anyone's to write: it can end a request early, never make it live for ever.
+//
+// Scorecard: M10.
 func TestHistoryOnTheMessageIsNotTrusted(t *testing.T) {
 	t.Parallel()
 	enqueued := time.Date(2026, 1, 31, 17, 0, 0, 0, time.UTC)

@@ -53,6 +53,8 @@ func TestCompletedTaskAndGoneTaskFinishTheRequest(t *testing.T) {
 }
 
 // P4: each kind of request that a person must look at, with a reason that tells what to do.
+//
+// Scorecard: M1, M7, F17.
 func TestEachDeadLetterSaysWhyAndCallsNothingItMustNot(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -96,6 +98,7 @@ func TestEachDeadLetterSaysWhyAndCallsNothingItMustNot(t *testing.T) {
 	}
 }
 
+// Scorecard: H6, R14.
 func TestThrottledRequestWaitsAsLongAsBatchAsks(t *testing.T) {
 	t.Parallel()
 	for _, wait := range []time.Duration{7 * time.Second, 5 * time.Minute} { // in process; by a scheduled copy

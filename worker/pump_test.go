@@ -39,6 +39,7 @@ func TestPumpNeverAsksForMoreThanItsFreeSlots(t *testing.T) {
 	})
 }
 
+// Scorecard: R10.
 func TestReceiveFailuresReplaceTheClient(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
@@ -148,6 +149,8 @@ func TestGateThatClosesWithdrawsTheReceiveUnderWay(t *testing.T) {
 }
 
 // P9: the bodies held are bounded too. One message is always let in, however large.
+//
+// Scorecard: S4, M3.
 func TestHeldBytesStopIntake(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

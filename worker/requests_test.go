@@ -14,6 +14,8 @@ import (
 )
 
 // The sender's own time to live ends a request that keeps failing, and says so.
+//
+// Scorecard: M9.
 func TestExpiredRequestIsDeadLetteredAsExpired(t *testing.T) {
 	t.Parallel()
 	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
@@ -28,6 +30,8 @@ func TestExpiredRequestIsDeadLetteredAsExpired(t *testing.T) {
 }
 
 // P6: whatever a body says, no call leaves the path of a task.
+//
+// Scorecard: M6.
 func TestHostileIdsMakeNoCall(t *testing.T) {
 	t.Parallel()
 	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {

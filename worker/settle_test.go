@@ -13,6 +13,7 @@ import (
 	"batchterminator/handler"
 )
 
+// Scorecard: R6.
 func TestSlotIsFreeBeforeTheSettlement(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -102,6 +103,8 @@ func TestLostLockAfterAnUnansweredTryIsUnconfirmed(t *testing.T) {
 }
 
 // Nobody answers: the settlement ends with the lock or after its limit, and a second unanswered try ends the client.
+//
+// Scorecard: R6.
 func TestSettlementThatNobodyAnswersEnds(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct{ lock, want time.Duration }{{time.Minute, settleLimit}, {shortestLock, shortestLock}} {

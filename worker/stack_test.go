@@ -39,16 +39,17 @@ type stack struct {
 	account *batchtest.Account
 	logs    *observer.ObservedLogs
 
-	config  worker.Config
-	policy  handler.Config
-	client  *batchapi.Client
-	dial    func(context.Context) (net.Conn, error)
-	network atomic.Pointer[func(context.Context) (net.Conn, error)] // replaces dial while set
-	status  func() worker.Status                                    // of the last worker
-	wrap    func(worker.Handler) worker.Handler                     // nil: the handler as it is
-	stop    context.CancelFunc
-	struck  chan struct{} // the worker has to die, see poisonous
-	reports chan worker.Report
+	config     worker.Config
+	policy     handler.Config
+	client     *batchapi.Client
+	credential azcore.TokenCredential // of the client
+	dial       func(context.Context) (net.Conn, error)
+	network    atomic.Pointer[func(context.Context) (net.Conn, error)] // replaces dial while set
+	status     func() worker.Status                                    // of the last worker
+	wrap       func(worker.Handler) worker.Handler                     // nil: the handler as it is
+	stop       context.CancelFunc
+	struck     chan struct{} // the worker has to die, see poisonous
+	reports    chan worker.Report
 }
 
 type option func(*stack)
@@ -74,14 +75,14 @@ func newStack(t *testing.T, queue servicebustest.QueueConfig, options ...option)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s := &stack{bus: bus, queue: bus.Queue(queueName), account: batchtest.New(), config: worker.Defaults(), dial: bus.Dial}
+	s := &stack{bus: bus, queue: bus.Queue(queueName), account: batchtest.New(), config: worker.Defaults(), dial: bus.Dial, credential: token{}}
 	s.account.AddJob("j", batchtest.JobActive)
 	s.policy = handler.Config{Retry: handler.DefaultRetry}
 	s.config.Concurrency = 8
 	for _, o := range options {
 		o(s)
 	}
-	s.client, err = batchapi.NewClient(s.account.Endpoint(), token{}, &batchapi.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: s.account.Client()}})
+	s.client, err = batchapi.NewClient(s.account.Endpoint(), s.credential, &batchapi.ClientOptions{ClientOptions: azcore.ClientOptions{Transport: s.account.Client()}})
 	if err != nil {
 		t.Fatal(err)
 	}

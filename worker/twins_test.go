@@ -22,6 +22,8 @@ func received(c *azservicebus.AMQPAnnotatedMessage, sequence int64) *azservicebu
 
 // P9: a broker that stores every copy and answers none must not turn one request into thousands. The ledger of the queue
 // is played here by hand: what was sent arrives later, and what was not settled comes back.
+//
+// Scorecard: R15.
 func TestUnansweredCopiesDoNotMultiplyARequest(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
