@@ -68,6 +68,9 @@ func Raw(answer func(io.ReadWriter)) Fault {
 		if err != nil {
 			x.drop()
 		}
+		x.account.mu.Lock()
+		x.remember() // before the client can know the answer
+		x.account.mu.Unlock()
 		var closer sync.WaitGroup
 		done := make(chan struct{})
 		closer.Go(func() {

@@ -20,6 +20,8 @@ type exchange struct {
 	call      Call
 	requestID string
 	seen      map[*Rule]bool // rules that have had their turn
+
+	remembered bool // under the account's mutex
 }
 
 // response is an answer before it is written.
@@ -53,9 +55,18 @@ func (a *Account) begin(w http.ResponseWriter, r *http.Request) *exchange {
 func (a *Account) end(x *exchange) {
 	a.mu.Lock()
 	a.inFlight--
-	a.log.add(x.call)
+	x.remember()
 	a.mu.Unlock()
 	a.handlers.Done()
+}
+
+// remember puts the call, as it is by then, among those the account remembers;
+// the account's mutex is held.
+func (x *exchange) remember() {
+	if !x.remembered {
+		x.remembered = true
+		x.account.log.add(x.call)
+	}
 }
 
 // next lets the next fault that applies have the request, or, when there is
