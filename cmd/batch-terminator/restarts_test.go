@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
+	"os/exec"
 	"strconv"
 	"strings"
 	"testing"
@@ -105,21 +106,48 @@ func TestKillAtRandomMoments(t *testing.T) {
 	t.Logf("%d requests, %d kills, %d deliveries died with their workers", len(s.evidence.Requests), len(s.evidence.Workers)-1, v.Excused.Killed)
 }
 
-// P5, P8: SIGTERM under load, at random moments, to a process of its own. Longer runs: STOPS=200.
+// P5, P8: SIGTERM under load, at random moments, to a process of its own, which may have little processor time.
+// Longer runs: STOPS=200.
 //
-// Scorecard: S1, F18, R19.
+// Scorecard: S1, S5, F18, R19.
 func TestStopAtRandomMoments(t *testing.T) {
 	t.Parallel()
-	s := newShift(t, "GRACE=30s")
-	for range number(t, "STOPS", 5) {
-		s.publish(t, 100, 100*time.Millisecond)
-		s.work(t, 150, func(r *replica, life *verdict.Worker) {
-			life.Stopped = time.Now()
-			s.publish(t, 20, 100*time.Millisecond) // more while it drains
-			r.stop(t)
+	for name, env := range map[string][]string{"as usual": {"GRACE=30s"}, "starved": {"GRACE=30s", "GOMAXPROCS=1"}} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newShift(t, env...)
+			for range number(t, "STOPS", 5) {
+				s.publish(t, 100, 100*time.Millisecond)
+				s.work(t, 150, func(r *replica, life *verdict.Worker) {
+					if name == "starved" {
+						defer spin(t)()
+					}
+					life.Stopped = time.Now()
+					s.publish(t, 20, 100*time.Millisecond) // more while it drains
+					r.stop(t)
+				})
+			}
+			if v := s.finish(t); s.count(servicebustest.EventLockExpired)+s.count(servicebustest.EventAbandoned) != 0 {
+				t.Errorf("burned deliveries: %+v", v)
+			}
 		})
 	}
-	if v := s.finish(t); s.count(servicebustest.EventLockExpired)+s.count(servicebustest.EventAbandoned) != 0 {
-		t.Errorf("burned deliveries: %+v", v)
+}
+
+// spin has processes take all processor time that they get, until the returned function is called.
+func spin(t *testing.T) (end func()) {
+	t.Helper()
+	spinners := make([]*exec.Cmd, 4)
+	for i := range spinners {
+		spinners[i] = exec.CommandContext(t.Context(), "/bin/sh", "-c", "while :; do :; done")
+		if err := spinners[i].Start(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return func() {
+		for _, c := range spinners {
+			_ = c.Process.Kill()
+			_ = c.Wait() // which says that it was killed
+		}
 	}
 }
