@@ -36,6 +36,10 @@
 // every call guarded and recovered. What no client survives is kept from it: after a detach for throttling a goroutine of
 // the SDK spins for ever, so the connection is ours (transport.go), and such a detach ends it instead (framewatch.go).
 //
+// A link that dies without a word is found by looking into the queue while it is silent (stall.go). A broker that cannot be
+// reached or does not let us in is waited for, however long; but when our own loops, or calls that never return, or a
+// spinning goroutine show that the process itself is broken, the worker ends with ErrStuck (watchdog.go).
+//
 // # Gates
 //
 // What one call learns about an account holds for all: gate.go. While the gate of the only account is closed no credit is

@@ -52,7 +52,9 @@ func TestEachReplacementInVainMakesTheNextOneLater(t *testing.T) {
 		queue := newScripted(messages(1)...)
 		mute(queue, 4)
 		r := run(t, queue, always(handler.Terminated))
-		time.Sleep(25 * time.Minute)
+		time.Sleep(3 * time.Minute)
+		equal(t, "replacements in three minutes", r.metric(t, "client_replacements_total", "stalled"), 2.0)
+		time.Sleep(22 * time.Minute)
 		equal(t, "operations", queue.operations(), []string{"complete m0"})
 		if made := r.metric(t, "client_replacements_total", "stalled"); made != 4 {
 			t.Errorf("%v replacements", made)
