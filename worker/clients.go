@@ -19,7 +19,7 @@ import (
 
 const (
 	// warmLimit bounds dialling, authentication and the first round trips of a new client.
-	warmLimit = 30 * time.Second
+	warmLimit = 15 * time.Second
 	// closeLimit bounds the farewell to an old one.
 	closeLimit = 3 * time.Second
 	// Reconnects wait from firstReconnect, doubled to lastReconnect, at least throttledReconnect after throttling.
