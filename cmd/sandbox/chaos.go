@@ -18,6 +18,7 @@ type chaosCommand struct {
 	Seed        uint64        `default:"1" help:"The same seed draws the same requests and the same faults in the same order."`
 	Rate        float64       `default:"500" help:"Requests published per second. Default 500."`
 	Every       time.Duration `default:"700ms" help:"Time between two faults. Default 700ms."`
+	Only        []string      `placeholder:"FAULT" help:"Faults to draw from, by the names in the report; repeat it or separate with commas. Default: all."`
 	Blackout    time.Duration `default:"0" help:"Time between two total losses of the network, 10s each; 0 for none."`
 	Replicas    int           `default:"3" help:"Workers, each a process of its own, 2 to 20. Default 3."`
 	Concurrency int           `default:"64" help:"Most Batch calls under way at once in one worker, 1 to 1000. Default 64."`
@@ -84,6 +85,8 @@ func (c chaosCommand) check() (memory int, err error) {
 		return 0, errors.New("want --rate of 1 or more, --every of 50ms or more, --replicas of 2 to 20")
 	case c.Lock < 10*time.Second:
 		return 0, fmt.Errorf("--lock: %v; want 10s or more", c.Lock)
+	case len(weighted(chosen(c.Only))) == 0:
+		return 0, fmt.Errorf("--only: %q names no fault", c.Only)
 	case c.Memory == "":
 		return 0, nil
 	}
@@ -113,6 +116,7 @@ func (c *chaos) begin(ctx context.Context) (stop func(), err error) {
 	c.fleet = &fleet{env: c.environment(batch.Endpoint()), logs: c.Logs}
 	c.storm = &storm{
 		bus: c.bus, account: c.account, fleet: c.fleet, replicas: c.Replicas, lock: c.Lock, ctx: ctx,
+		faults: weighted(chosen(c.Only)), every: c.Every, dark: c.Blackout,
 		order: newOrder(c.Seed), random: rand.New(rand.NewPCG(c.Seed, 3)),
 		struck: damage{names: map[string]int{}},
 	}
@@ -199,7 +203,7 @@ func (c *chaos) disturb(ctx context.Context, progress *console.Progress) {
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
-		c.storm.blow(ctx, c.Every, c.Blackout, c.For-min(c.For/4, 15*time.Second))
+		c.storm.blow(ctx, c.For-min(c.For/4, 15*time.Second))
 	}()
 	c.publish(ctx, progress)
 	<-done

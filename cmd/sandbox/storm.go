@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"math/rand/v2"
+	"slices"
 	"sync"
 	"time"
 
@@ -19,6 +20,9 @@ type storm struct {
 	// order draws the faults, random their particulars: what a fault meets depends on the moment, which comes next does not.
 	order, random *rand.Rand
 
+	faults   []stormFault    // to draw from
+	every    time.Duration   // between two of them
+	dark     time.Duration   // between two blackouts, 0 for none
 	replicas int             // to come back to
 	lock     time.Duration   // of the queue
 	armed    []armed         // by the goroutine of blow, and heal after it
@@ -64,10 +68,9 @@ type armed struct {
 func newOrder(seed uint64) *rand.Rand { return rand.New(rand.NewPCG(seed, 2)) }
 
 // blow strikes every so often, until ctx ends or the time is up.
-func (s *storm) blow(ctx context.Context, every, blackout, total time.Duration) {
-	faults := weighted(stormFaults())
+func (s *storm) blow(ctx context.Context, total time.Duration) {
 	begun, dark := time.Now(), time.Now()
-	tick := time.NewTicker(every)
+	tick := time.NewTicker(s.every)
 	defer tick.Stop()
 	for time.Since(begun) < total {
 		select {
@@ -75,13 +78,18 @@ func (s *storm) blow(ctx context.Context, every, blackout, total time.Duration) 
 			return
 		case <-tick.C:
 		}
-		if blackout > 0 && time.Since(dark) >= blackout {
+		if s.dark > 0 && time.Since(dark) >= s.dark {
 			dark = time.Now()
 			s.blackout("blackout")
 		}
-		f := faults[s.order.IntN(len(faults))]
+		f := s.faults[s.order.IntN(len(s.faults))]
 		f.strike(s, f.name)
 	}
+}
+
+// chosen are the faults with these names, all if there are none.
+func chosen(names []string) []stormFault {
+	return slices.DeleteFunc(stormFaults(), func(f stormFault) bool { return len(names) > 0 && !slices.Contains(names, f.name) })
 }
 
 // weighted lists each fault as often as it is to be drawn.
