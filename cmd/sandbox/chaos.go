@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"os"
+	"path/filepath"
 	"time"
 
 	"batchterminator/batchapi/batchtest"
@@ -99,6 +101,10 @@ func (c chaosCommand) check() (memory int, err error) {
 
 // begin starts the two services on loopback sockets, and the workers.
 func (c *chaos) begin(ctx context.Context) (stop func(), err error) {
+	log, err := c.stormLog()
+	if err != nil {
+		return nil, err
+	}
 	c.bus, err = servicebustest.Start(servicebustest.WithQueue(queueName, servicebustest.QueueConfig{LockDuration: c.Lock}))
 	if err != nil {
 		return nil, err
@@ -114,17 +120,13 @@ func (c *chaos) begin(ctx context.Context) (stop func(), err error) {
 		return nil, fmt.Errorf("batch account: %w", err)
 	}
 	c.fleet = &fleet{env: c.environment(batch.Endpoint()), logs: c.Logs}
-	c.storm = &storm{
-		bus: c.bus, account: c.account, fleet: c.fleet, replicas: c.Replicas, lock: c.Lock, ctx: ctx,
-		faults: weighted(chosen(c.Only)), every: c.Every, dark: c.Blackout,
-		order: newOrder(c.Seed), random: rand.New(rand.NewPCG(c.Seed, 3)),
-		struck: damage{names: map[string]int{}},
-	}
+	c.storm = c.newStorm(ctx, log)
 	c.watch = &watch{}
 	stop = func() {
 		c.fleet.close(false)
 		batch.Close()
 		_ = c.bus.Close()
+		_ = log.Close()
 	}
 	for range c.Replicas {
 		if err := c.fleet.add(); err != nil {
@@ -133,6 +135,28 @@ func (c *chaos) begin(ctx context.Context) (stop func(), err error) {
 		}
 	}
 	return stop, nil
+}
+
+func (c *chaos) newStorm(ctx context.Context, log io.Writer) *storm {
+	return &storm{
+		bus: c.bus, account: c.account, fleet: c.fleet, replicas: c.Replicas, lock: c.Lock, ctx: ctx,
+		faults: weighted(chosen(c.Only)), every: c.Every, blackouts: c.Blackout,
+		order: newOrder(c.Seed), random: rand.New(rand.NewPCG(c.Seed, 3)),
+		struck: damage{names: map[string]int{}, log: log},
+	}
+}
+
+// stormLog is beside the workers' logs, if those are kept.
+func (c *chaos) stormLog() (io.WriteCloser, error) {
+	name := os.DevNull
+	if c.Logs != "" {
+		name = filepath.Join(c.Logs, "storm.log")
+	}
+	log, err := os.Create(name) //nolint:gosec // G304: the operator names the directory
+	if err != nil {
+		return nil, fmt.Errorf("--logs: %w", err)
+	}
+	return log, nil
 }
 
 // environment is the worker's: that of a deployment, with the demo's time scale, and nothing of this process's own.

@@ -52,7 +52,7 @@ func TestWrongArgumentsAreOneClearLine(t *testing.T) {
 		"chaos --lock 1s":                                 "--lock: 1s; want 10s or more",
 		"chaos --memory much":                             `--memory: "much"; want a number of MiB from 32`,
 		"chaos --only kindness":                           `--only: ["kindness"] names no fault`,
-		"chaos --logs /nowhere":                           "--logs: open /nowhere/worker-001.log",
+		"chaos --logs /nowhere":                           "--logs: open /nowhere/storm.log",
 		"demo --log-level loud":                           "log-level",
 		"serve" + free + " --amqp nowhere":                "choose another address with --amqp",
 		"serve" + free + " --admin nowhere":               "choose another address with --admin",

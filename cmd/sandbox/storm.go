@@ -2,6 +2,8 @@ package main
 
 import (
 	"context"
+	"fmt"
+	"io"
 	"math/rand/v2"
 	"slices"
 	"sync"
@@ -20,15 +22,15 @@ type storm struct {
 	// order draws the faults, random their particulars: what a fault meets depends on the moment, which comes next does not.
 	order, random *rand.Rand
 
-	faults   []stormFault    // to draw from
-	every    time.Duration   // between two of them
-	dark     time.Duration   // between two blackouts, 0 for none
-	replicas int             // to come back to
-	lock     time.Duration   // of the queue
-	armed    []armed         // by the goroutine of blow, and heal after it
-	ctx      context.Context // ends lasting faults early
-	lasting  sync.WaitGroup  // faults that take themselves back
-	struck   damage
+	faults    []stormFault    // to draw from
+	every     time.Duration   // between two of them
+	blackouts time.Duration   // between two of them, 0 for none
+	replicas  int             // to come back to
+	lock      time.Duration   // of the queue
+	armed     []armed         // by the goroutine of blow, and heal after it
+	ctx       context.Context // ends lasting faults early
+	lasting   sync.WaitGroup  // faults that take themselves back
+	struck    damage
 }
 
 // damage is what was broken.
@@ -37,12 +39,20 @@ type damage struct {
 	faults []verdict.Fault // under mu
 	names  map[string]int  // under mu
 	last   time.Time       // when something was broken or mended last, under mu
+	log    io.Writer       // one line for each, under mu
 }
 
 func (d *damage) note(f verdict.Fault) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.faults, d.last = append(d.faults, f), time.Now()
+}
+
+// say writes a line to the log, for who wants to know what a lock was lost to.
+func (d *damage) say(line string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	_, _ = fmt.Fprintf(d.log, "%s %s\n", time.Now().UTC().Format(time.RFC3339Nano), line)
 }
 
 func (d *damage) tally(name string) {
@@ -78,11 +88,12 @@ func (s *storm) blow(ctx context.Context, total time.Duration) {
 			return
 		case <-tick.C:
 		}
-		if s.dark > 0 && time.Since(dark) >= s.dark {
+		if s.blackouts > 0 && time.Since(dark) >= s.blackouts {
 			dark = time.Now()
 			s.blackout("blackout")
 		}
 		f := s.faults[s.order.IntN(len(s.faults))]
+		s.struck.say("drawn: " + f.name)
 		f.strike(s, f.name)
 	}
 }
@@ -122,6 +133,11 @@ func (s *storm) during(name string, d time.Duration, begin, end func()) {
 	})
 }
 
+// dark has every connection swallow what either side sends. No network lets one live on after that: bytes are missing.
+func (s *storm) dark(name string, d time.Duration) {
+	s.during(name, d, func() { s.bus.MuteConnections(true) }, func() { s.bus.ResetConnections() })
+}
+
 // blackout is the total loss of the network.
 func (s *storm) blackout(name string) {
 	const d = 10 * time.Second
@@ -129,7 +145,7 @@ func (s *storm) blackout(name string) {
 	refused := s.bus.OnNext(servicebustest.Connect, servicebustest.Swallow(), servicebustest.Keep())
 	s.during(name, d, func() { s.bus.MuteConnections(true) }, func() {
 		refused.Remove()
-		s.bus.MuteConnections(false)
+		s.bus.ResetConnections()
 	})
 }
 

@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 
@@ -29,8 +30,7 @@ var (
 
 // stormFaults are all there are: of the wire, of the broker, of Batch, of processes.
 func stormFaults() []stormFault {
-	all := append(linkFaults(), lockFaults()...)
-	return append(append(all, batchFaults()...), processFaults()...)
+	return slices.Concat(linkFaults(), lockFaults(), queueFaults(), batchFaults(), processFaults())
 }
 
 func linkFaults() []stormFault {
@@ -63,7 +63,7 @@ func linkFaults() []stormFault {
 			s.cut(name, func() { s.bus.ResetConnections() })
 		}},
 		{"half-open connections", 2, func(s *storm, name string) {
-			s.during(name, 1500*time.Millisecond, func() { s.bus.MuteConnections(true) }, func() { s.bus.MuteConnections(false) })
+			s.dark(name, 1500*time.Millisecond)
 		}},
 		{"mute links", 1, func(s *storm, name string) {
 			s.during(name, 3*time.Second, func() { s.bus.MuteLinks(queueName, true) }, func() { s.bus.MuteLinks(queueName, false) })
@@ -109,6 +109,11 @@ func lockFaults() []stormFault {
 		{"renewals unanswered", 1, func(s *storm, name string) {
 			s.on(name, servicebustest.RenewLock, servicebustest.Swallow(), unrenewed, servicebustest.Times(3))
 		}},
+	}
+}
+
+func queueFaults() []stormFault {
+	return []stormFault{
 		{"queue disabled", 1, func(s *storm, name string) {
 			s.cut(name, func() {})
 			s.during(name, time.Second, func() { _ = s.bus.SetStatus(queueName, servicebustest.StatusDisabled) },
