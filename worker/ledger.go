@@ -69,7 +69,15 @@ type past struct {
 // passage is one delivery, and what is known of it.
 type passage struct {
 	count uint32 // the delivery count
-	entry string
+	begun time.Time
+	ended string // its entry, "" while it is under way
+}
+
+func (p passage) entry() string {
+	if p.ended == "" {
+		return p.begun.UTC().Format(time.RFC3339) + " under_way"
+	}
+	return p.ended
 }
 
 func newPast() *past { return &past{seen: newMemory[place, []passage]()} }
@@ -92,10 +100,10 @@ func (p *past) begin(d *delivery) {
 			d.before = append(d.before, unrecorded)
 			continue
 		}
-		d.before = append(d.before, seen[i].entry)
+		d.before = append(d.before, seen[i].entry())
 	}
 	if known {
-		seen = append(seen, passage{d.msg.DeliveryCount, d.received.UTC().Format(time.RFC3339) + " under_way"})
+		seen = append(seen, passage{count: d.msg.DeliveryCount, begun: d.received})
 		p.seen.put(place, seen[max(0, len(seen)-maxGap):])
 	}
 }
@@ -110,7 +118,7 @@ func (p *past) end(d *delivery, r handler.Result, s settlement) {
 		return
 	}
 	seen, _ := p.seen.get(place)
-	line := passage{d.msg.DeliveryCount, entry(r, time.Now()) + " unsettled"}
+	line := passage{d.msg.DeliveryCount, d.received, entry(r, time.Now()) + " unsettled"}
 	if i := slices.IndexFunc(seen, func(s passage) bool { return s.count == line.count }); i >= 0 {
 		seen[i] = line
 	} else if known {

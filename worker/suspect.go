@@ -12,7 +12,8 @@ package worker
 //     worker holds two of them; one that comes too early goes back as another copy, at no cost.
 //   - Unrecorded deliveries of such a copy count, if the process that sees them started after the copy was enqueued. One that
 //     has been running all the time has not died of it: however often connections are cut, without a restart there is no
-//     evidence.
+//     evidence. Of several replicas the first that has restarted decides. (The two times are of two clocks; between one
+//     that is wrong and a false verdict stand three deliveries lost in a row.)
 //   - After enough of those to make crashSuspectAt the message is dead-lettered. One attempt that it survives clears it.
 //
 // The lane gives way: after each message intake goes on for at least as long as that one took.
