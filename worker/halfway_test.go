@@ -44,32 +44,23 @@ func endsHalfway(t *testing.T, s *stack, detection, disabled bool) {
 	}
 	s.start(t)
 	time.Sleep(10 * time.Minute) // time for both to be handled, and to come back
+	if c := s.queue.Counts(); disabled && detection {
+		equal(t, "messages that carry the request", c.Active+c.Locked+c.Scheduled, 1)
+	}
 	refused.Remove()
 	s.until(t, 2*time.Hour, "an empty queue", empty)
 	equal(t, "terminations", s.account.Terminations("j", "a"), 1)
 	equal(t, "dead letters", s.deadLetters(), nil)
 	equal(t, "burned deliveries: the one that the end left locked", s.burned(), 1)
-	copies := map[string]int{}
 	for _, m := range s.queue.Ledger() {
 		ends := 0
 		for _, e := range m.Events {
 			if e.Kind == servicebustest.EventCompleted {
 				ends++
 			}
-			if e.Kind == servicebustest.EventEnqueued || e.Kind == servicebustest.EventScheduled {
-				copies[m.MessageID]++
-			}
 		}
 		if ends > 1 {
 			t.Errorf("message %s was completed %d times", m.MessageID, ends)
 		}
-	}
-	for id, n := range copies {
-		if n > 1 && detection {
-			t.Errorf("%d messages %s are in each other's place", n, id)
-		}
-	}
-	if detection && !disabled {
-		equal(t, "messages: the original and one copy", len(copies), 2)
 	}
 }
