@@ -120,7 +120,7 @@ func (c *call) terminate(ctx, delivery context.Context, ifMatch string) (verdict
 		return final(Terminated), nil
 	}
 	v := c.judge(delivery, err)
-	if !v.check {
+	if guarded := !c.request.CreatedBefore.IsZero() && v.Outcome == ConditionNotMet; !v.check || guarded { // the guard reads by itself
 		return v, err
 	}
 	task, readErr := c.read(ctx)
@@ -131,6 +131,8 @@ func (c *call) terminate(ctx, delivery context.Context, ifMatch string) (verdict
 		return final(AlreadyGone), err
 	case readErr != nil && delivery.Err() != nil:
 		return classifyCause(context.Cause(delivery)), err
+	case readErr != nil && v.Outcome == ConditionNotMet:
+		return final(StateConflict), err // a dead letter would be a guess
 	}
 	return v, err
 }

@@ -94,6 +94,31 @@ func TestACheckReadsTheTaskOnce(t *testing.T) {
 	}
 }
 
+// The answer of an earlier attempt may have been lost after it terminated the task, which gave it another ETag: a kill of
+// the worker or a connection that broke must not make a dead letter of the request.
+func TestAnUnmetConditionMayBeTheRequestsOwnDoing(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		read answer
+		want Outcome
+	}{
+		"completed":   {answer{task: completedTask()}, AlreadyCompleted},
+		"running":     {answer{task: running("0x2", halfPast)}, ConditionNotMet},
+		"gone":        {answer{err: batchError(404, "TaskNotFound")}, AlreadyGone},
+		"unreachable": {answer{err: reset("read")}, StateConflict},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			tt.read.call = get
+			a := &account{script: []answer{{call: terminate, err: batchError(412, "ConditionNotMet")}, tt.read}}
+			r, _ := bubble(t, a, message(`"ifMatch": "0x1"`))
+			if r.Outcome != tt.want || !slices.Equal(a.calls(), []string{terminate, get}) {
+				t.Errorf("%v, calls %v; want %v", r.Outcome, a.calls(), tt.want)
+			}
+		})
+	}
+}
+
 func TestAnAttemptEndsAfterTheServersLimitAndAMargin(t *testing.T) {
 	t.Parallel()
 	for members, want := range map[string]time.Duration{"": 35 * time.Second, `"timeOut": 1`: 6 * time.Second, `"timeOut": 30`: 35 * time.Second} {
@@ -112,6 +137,7 @@ func TestOperatorsSettingsDecideTwoRows(t *testing.T) {
 	strict := func(c *Config) { c.NotFoundDeadLetters = true }
 	lenient := func(c *Config) { c.ConditionNotMetCompletes = true }
 	none := func(*Config) {}
+	unmet := []answer{{call: terminate, err: batchError(412, "ConditionNotMet")}, {call: get, task: older}}
 	tests := []struct {
 		name   string
 		set    func(*Config)
@@ -124,9 +150,9 @@ func TestOperatorsSettingsDecideTwoRows(t *testing.T) {
 		{"found gone by a check, strict", strict, []answer{{call: terminate, err: batchError(409, "JobNotActive")}, {call: get, err: batchError(404, "JobNotFound")}}, NotFound},
 		{"job ending, strict", strict, []answer{{call: terminate, err: batchError(409, "JobBeingDeleted")}}, JobEnding},
 		{"completed, strict", strict, []answer{{call: terminate, err: batchError(409, "TaskCompleted")}}, AlreadyCompleted},
-		{"condition", none, []answer{{call: terminate, err: batchError(412, "ConditionNotMet")}}, ConditionNotMet},
-		{"condition, strict not found", strict, []answer{{call: terminate, err: batchError(412, "ConditionNotMet")}}, ConditionNotMet},
-		{"condition, lenient", lenient, []answer{{call: terminate, err: batchError(412, "ConditionNotMet")}}, SkippedCondition},
+		{"condition", none, unmet, ConditionNotMet},
+		{"condition, strict not found", strict, unmet, ConditionNotMet},
+		{"condition, lenient", lenient, unmet, SkippedCondition},
 		{"not found, lenient condition", lenient, []answer{{call: terminate, err: batchError(404, "TaskNotFound")}}, AlreadyGone},
 	}
 	for _, tt := range tests {

@@ -33,7 +33,7 @@ var verdicts = map[class]verdict{
 	noTask:    {Outcome: AlreadyGone},
 	ending:    {Outcome: JobEnding},
 	permanent: {Outcome: Refused},
-	condition: {Outcome: ConditionNotMet},
+	condition: {Outcome: ConditionNotMet, check: true},
 	retried:   {Outcome: Unavailable, retry: true},
 	slowed:    {Outcome: TimedOut, retry: true},
 	throttled: {Outcome: Throttled, retry: true},

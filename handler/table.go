@@ -31,7 +31,7 @@ var codeRules = slices.Concat(
 		"InvalidAuthenticationInfo", "AuthenticationFailed", "InsufficientAccountPermissions", "AuthorizationFailure"),
 	codes(final(AccountDisabled), "every message would fail alike until the account is enabled", "AccountIsDisabled"),
 	// A condition.
-	at(412, codes(final(ConditionNotMet), "the same condition would fail again; a setting makes it a completion", "ConditionNotMet")),
+	at(412, codes(check(ConditionNotMet), "an earlier attempt whose answer was lost may be what changed the task; the same condition would fail again; a setting makes it a completion", "ConditionNotMet")),
 	at(304, codes(final(WrongEndpoint), "304 answers reads only, so something other than Batch spoke", "ConditionNotMet")),
 	// Passing.
 	codes(again(Unavailable), "a fault of the service; the one 403 that must not pause is among them", "IOError", "InternalError"),
@@ -62,7 +62,7 @@ var statusRules = slices.Concat(
 	statuses(final(WorkerMisconfigured), "the worker's requests are not understood; every message would fail alike", 405, 411, 501, 505),
 	statuses(check(StateConflict), "the status does not say what the task is doing", 409),
 	statuses(final(AlreadyGone), "what is gone does not run; a setting makes it a dead letter", 410),
-	statuses(final(ConditionNotMet), "the same condition would fail again; a setting makes it a completion", 412),
+	statuses(check(ConditionNotMet), "an earlier attempt whose answer was lost may be what changed the task; the same condition would fail again; a setting makes it a completion", 412),
 	within(400, 499, final(Refused), "a refusal that is not listed; the same request would be refused again"),
 	within(500, 599, again(Unavailable), "a fault of the service or a gateway"),
 	within(100, 399, final(WrongEndpoint), "no answer of Terminate Task; a redirect is never followed, for the token must not follow it"),

@@ -38,9 +38,11 @@ func (e *panicError) Error() string { return fmt.Sprintf("panic in the SDK: %v",
 // client is one life of the connection to Service Bus.
 type client struct {
 	*connection
-	// canSend is set while warming, before anyone else sees the client.
-	canSend bool
-	born    time.Time // when others could first use it, zero before; written before they can
+	// canSend: the broker takes copies. Written by the owner of the client alone.
+	canSend atomic.Bool
+	// fed: it has received a message, which waits for its settlement. Written by the receive loop.
+	fed  atomic.Bool
+	born time.Time // when others could first use it, zero before; written before they can
 
 	// stuck counts the calls of all clients that were given up long ago and have not come back.
 	stuck *atomic.Int64

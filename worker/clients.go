@@ -26,8 +26,11 @@ const (
 	firstReconnect     = 20 * time.Millisecond
 	lastReconnect      = 30 * time.Second
 	throttledReconnect = 2 * time.Second
-	// settledAfter is how long a client has to live before its successor starts from firstReconnect again.
+	// settledAfter is how long a client has to live before its successor starts from firstReconnect again. After a shorter
+	// life in which it received something the wait stays below the time that a settlement has.
 	settledAfter = 10 * time.Second
+	// sendAgain is how long a refusal to take copies is believed: it may have been a slip, or the right is granted meanwhile.
+	sendAgain = 15 * time.Second
 )
 
 // clients owns the current client and replaces it when it ends.
@@ -96,11 +99,7 @@ func (s *clients) run(ctx context.Context) {
 		if err == nil {
 			s.publish(c)
 			s.pulse.rest()
-			select {
-			case <-c.ctx.Done():
-				err = context.Cause(c.ctx)
-			case <-ctx.Done():
-			}
+			err = s.watch(ctx, c)
 			s.pulse.work()
 			s.withdraw(c)
 		}
@@ -111,10 +110,14 @@ func (s *clients) run(ctx context.Context) {
 		if c != nil {
 			err = cmp.Or(c.ended(), err) // the SDK saw no more than the end of a connection
 		}
-		if c != nil && !c.born.IsZero() && time.Since(c.born) > s.settledIn {
-			delay = 0
-		}
 		delay = min(max(2*delay, firstReconnect), lastReconnect)
+		switch {
+		case c == nil || c.born.IsZero():
+		case time.Since(c.born) > s.settledIn:
+			delay = firstReconnect
+		case c.fed.Load():
+			delay = min(delay, settleLimit/2)
+		}
 		wait := jitter(delay)
 		if throttled(err) {
 			wait = max(wait, throttledReconnect)
@@ -124,7 +127,7 @@ func (s *clients) run(ctx context.Context) {
 	}
 }
 
-// open dials and warms a client with this one caller. It also finds out whether copies can be sent.
+// open dials and warms a client with this one caller.
 func (s *clients) open(ctx context.Context) (*client, error) {
 	conn, err := s.connect()
 	if err != nil {
@@ -135,20 +138,50 @@ func (s *clients) open(ctx context.Context) (*client, error) {
 		c.fail("connect", err)
 		return c, err
 	}
-	if c.sender == nil {
-		return c, nil
-	}
-	_, err = do(ctx, c, warmLimit, func(ctx context.Context) (*azservicebus.MessageBatch, error) {
-		return c.sender.NewMessageBatch(ctx, nil)
-	})
-	switch {
-	case err == nil:
-		c.canSend = true
-	case !refusesSend(err):
+	if err := c.askToSend(ctx); err != nil {
 		c.fail("connect", err)
 		return c, err
 	}
 	return c, nil
+}
+
+// askToSend finds out whether copies can be sent. A refusal is an answer, not an error. Nobody else may use the sender.
+func (c *client) askToSend(ctx context.Context) error {
+	if c.sender == nil {
+		return nil
+	}
+	_, err := do(ctx, c, warmLimit, func(ctx context.Context) (*azservicebus.MessageBatch, error) {
+		return c.sender.NewMessageBatch(ctx, nil)
+	})
+	c.canSend.Store(err == nil)
+	if refusesSend(err) {
+		return nil
+	}
+	return err
+}
+
+// watch waits for the end of a client, and returns why it ended; nil when ctx did. While the broker refuses copies it asks
+// again from time to time.
+func (s *clients) watch(ctx context.Context, c *client) error {
+	again := time.NewTicker(sendAgain)
+	defer again.Stop()
+	for {
+		select {
+		case <-c.ctx.Done():
+			return context.Cause(c.ctx)
+		case <-ctx.Done():
+			return nil
+		case <-again.C:
+		}
+		if c.sender == nil || c.canSend.Load() {
+			continue
+		}
+		if err := c.askToSend(ctx); err != nil && ctx.Err() == nil {
+			c.fail("probe", err)
+		} else if c.canSend.Load() {
+			s.log.Info("requests can be brought back as scheduled copies now")
+		}
+	}
 }
 
 func (s *clients) publish(c *client) {
@@ -157,8 +190,8 @@ func (s *clients) publish(c *client) {
 	c.born = time.Now()
 	s.current, s.lastErr = c, nil
 	close(s.arrived)
-	s.log.Info("receiving", zap.Bool("can_schedule_copies", c.canSend))
-	if !c.canSend {
+	s.log.Info("receiving", zap.Bool("can_schedule_copies", c.canSend.Load()))
+	if !c.canSend.Load() {
 		s.log.Warn("no right to send to the queue, or it is closed to senders: a request that has to come back later is abandoned, which raises its delivery count; grant the role Azure Service Bus Data Sender")
 	}
 }

@@ -63,6 +63,36 @@ func TestReconnectsWaitTwiceAsLongEachTimeUpToHalfAMinute(t *testing.T) {
 	})
 }
 
+// A broker that let the worker in may have handed it messages. However long it was away before, it is dialled again in time
+// for what they come to.
+func TestReconnectAfterAShortLifeLeavesTimeToSettle(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted(messages(1)...)
+		back := time.Now().Add(20 * time.Minute)
+		var cut, dialled time.Time // while the message is held, and after
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			switch {
+			case op == "dial" && time.Now().Before(back):
+				return errors.New("refused")
+			case op == "complete" && cut.IsZero():
+				cut = time.Now()
+				return errors.New("cut")
+			case op == "dial" && !cut.IsZero() && dialled.IsZero():
+				dialled = time.Now()
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.Terminated))
+		time.Sleep(30 * time.Minute)
+		r.end()
+		if wait := dialled.Sub(cut); cut.IsZero() || wait < 0 || wait > settleLimit/2 {
+			t.Errorf("dialled again after %v; want at most %v", wait, settleLimit/2)
+		}
+		equal(t, "operations", queue.operations(), []string{"complete m0"})
+	})
+}
+
 // Service Bus asks for at least 2 seconds; jitter may add to it, never take from it.
 func TestReconnectAfterThrottlingWaitsAtLeastTwoSeconds(t *testing.T) {
 	t.Parallel()
@@ -197,6 +227,28 @@ func TestQueueClosedToSendersIsStillReceivedFrom(t *testing.T) {
 			})
 		})
 	}
+}
+
+// One refusal is not for ever: it may have been a slip of the broker, and rights are granted while a worker runs.
+func TestRightToSendIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted()
+		granted := time.Now().Add(90 * time.Second)
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op == "open" && time.Now().Before(granted) {
+				return denied()
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.JobDisabled))
+		time.Sleep(time.Until(granted) + sendAgain)
+		queue.add(message("m", 1))
+		time.Sleep(time.Second)
+		r.end()
+		equal(t, "operations", queue.operations(), []string{"copy m", "complete m"})
+		equal(t, "clients", queue.clientsMade(), 1)
+	})
 }
 
 // The end of a client that was already replaced takes nothing away.

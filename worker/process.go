@@ -18,6 +18,7 @@ import (
 // accept gives a message its slot and its goroutine. Called with admission held: nothing may begin while the drain waits
 // for the end of all.
 func (w *Worker) accept(c *client, m *azservicebus.ReceivedMessage) {
+	c.fed.Store(true)
 	d := newDelivery(c, m)
 	w.past.begin(d)
 	w.weigh(d)

@@ -71,7 +71,7 @@ func TestEachDeadLetterSaysWhyAndCallsNothingItMustNot(t *testing.T) {
 		"path escape":         {body: `{"jobId":"j","taskId":".."}`, reason: "invalid_message", description: "taskId"},
 		"foreign endpoint":    {body: `{"jobId":"j","taskId":"t","endpoint":"https://evil.example"}`, reason: "endpoint_not_allowed", description: "evil.example"},
 		"refused by Batch":    {body: `{"jobId":"j","taskId":"t"}`, task: batchtest.TaskRunning, fault: at(batchtest.Status(http.StatusBadRequest, "InvalidInput", 0)), reason: "InvalidInput", description: "request-id=", calls: 1},
-		"condition not met":   {body: `{"jobId":"j","taskId":"t","ifMatch":"0xOLD"}`, task: batchtest.TaskRunning, reason: "condition_not_met", description: "client-request-id=", calls: 1},
+		"condition not met":   {body: `{"jobId":"j","taskId":"t","ifMatch":"0xOLD"}`, task: batchtest.TaskRunning, reason: "condition_not_met", description: "client-request-id=", calls: 2},
 		"not found, strictly": {body: `{"jobId":"j","taskId":"gone"}`, options: []option{func(s *stack) { s.policy.NotFoundDeadLetters = true }}, reason: "not_found", description: "TaskNotFound", calls: 1},
 		"retries exhausted": {body: `{"jobId":"j","taskId":"t"}`, task: batchtest.TaskRunning, fault: at(batchtest.Status(http.StatusConflict, "JobDisabled", 0)),
 			options: []option{func(s *stack) { s.config.Redelivery.MaxCount = 1 }}, reason: "retries_exhausted", description: "job_disabled", calls: 2},

@@ -96,12 +96,12 @@ func (d *delivery) raw() *azservicebus.AMQPAnnotatedMessage {
 // sendCopy sends the copy, trying again on another client until ctx ends. It reports whether the broker took it; refused
 // means that another try would not help.
 func (w *Worker) sendCopy(ctx context.Context, d *delivery, m *azservicebus.AMQPAnnotatedMessage) (sent, refused bool, err error) {
-	for {
+	for refusals := 0; ; {
 		c, getErr := w.clients.get(ctx)
 		if getErr != nil {
 			return false, false, cmp.Or(err, getErr)
 		}
-		if !c.canSend {
+		if !c.canSend.Load() {
 			return false, true, nil
 		}
 		_, err = do(ctx, c, sendLimit, func(ctx context.Context) (struct{}, error) {
@@ -110,8 +110,12 @@ func (w *Worker) sendCopy(ctx context.Context, d *delivery, m *azservicebus.AMQP
 		switch {
 		case err == nil:
 			return true, false, nil
-		case refusesSend(err):
+		case refusesSend(err) && (refusals > 0 || !detached(err)):
 			return false, true, err
+		case refusesSend(err):
+			// The link was detached, perhaps long ago, and the SDK keeps it: every later send would fail with the same words.
+			refusals++
+			c.fail("settle", err)
 		case !errors.Is(err, errReplaced):
 			w.twins.suspect(d)
 			if !idle(err) || ctx.Err() == nil { // a try that our own end cuts short says nothing about the client

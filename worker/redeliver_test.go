@@ -58,6 +58,31 @@ func TestLastDeliveryThatCannotBeCopiedIsDeadLetteredByUs(t *testing.T) {
 	})
 }
 
+// P4: the broker dead-letters what was delivered ten times, and an abandoned message comes back at once.
+func TestRefusedCopiesDoNotSpendAllDeliveriesBeforeTheWorkerAsksAgain(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted(messages(1)...)
+		granted := time.Now().Add(4 * sendAgain / 3)
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			switch {
+			case op == "open" && time.Now().Before(granted):
+				return denied()
+			case op == "abandon":
+				queue.add(message("m0", 1)) // it comes back
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.JobDisabled))
+		time.Sleep(time.Minute)
+		r.end()
+		operations := queue.operations()
+		if n := len(operations); n > 10 || operations[n-1] != "complete m0" || operations[n-2] != "copy m0" {
+			t.Errorf("%d operations, %q; want fewer than ten times abandon, then a copy", n, operations)
+		}
+	})
+}
+
 // arrived is a message of every section and property, as it comes off the wire.
 func arrived() *azservicebus.ReceivedMessage {
 	m := message("original", 7)
@@ -169,6 +194,26 @@ func TestTimeToLiveOfACopyStaysWithinTheOriginals(t *testing.T) {
 			})
 		})
 	}
+}
+
+// A sender's link that was detached while nobody sent says so at the next send, hours later perhaps, and at every one after
+// it: that is no answer to this copy.
+func TestDetachedSenderIsReplaced(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted(messages(1)...)
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op == "send" && queue.clientsMade() == 1 {
+				return &amqp.LinkError{RemoteErr: &amqp.Error{Condition: amqp.ErrCondUnauthorizedAccess}}
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.JobDisabled))
+		time.Sleep(10 * time.Second)
+		r.end()
+		equal(t, "operations", queue.operations(), []string{"copy m0", "complete m0"})
+		equal(t, "clients", queue.clientsMade(), 2)
+	})
 }
 
 // A broker that refuses the copy has answered: the link is well, the message is handed back, and nobody else notices.

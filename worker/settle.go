@@ -19,6 +19,9 @@ const (
 	settleTry = 2 * time.Second
 	// settleLimit bounds all tries of one settlement.
 	settleLimit = 8 * time.Second
+	// abandonPause is how long a request that has to come back, and cannot as a copy, is kept before it is abandoned: a
+	// queue's usual ten deliveries then outlast several times sendAgain.
+	abandonPause = 5 * time.Second
 	// settlePause separates tries.
 	settlePause = 50 * time.Millisecond
 	// bareTry is the first try, of those counted from 0, that leaves out what the broker may have refused before.
@@ -114,6 +117,9 @@ func (w *Worker) redeliver(ctx context.Context, d *delivery, r handler.Result) (
 		s.err = cmp.Or(s.err, err)
 		return r, s
 	case refused:
+		// An abandoned message comes back at once: without a pause one minute without the right to send spends all deliveries.
+		deadline, _ := ctx.Deadline()
+		sleep(ctx, min(wait, abandonPause, time.Until(deadline)/2))
 		s := w.abandon(ctx, d, r)
 		s.back, s.err = time.Now(), cmp.Or(s.err, err)
 		return r, s

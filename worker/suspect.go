@@ -44,7 +44,7 @@ const (
 )
 
 // setApart tells whether the message is a copy that is to run alone.
-func (d *delivery) setApart() bool { return d.suspicion >= aloneAt && d.client.canSend }
+func (d *delivery) setApart() bool { return d.suspicion >= aloneAt && d.client.canSend.Load() }
 
 // weigh adds the evidence of unrecorded deliveries to what the message says.
 func (w *Worker) weigh(d *delivery) {
@@ -69,7 +69,7 @@ func (d *delivery) suspicionAfter(r handler.Result) int {
 // suspect decides about a message that was there when processes died. It returns false when the message may be handled:
 // it is not suspected, or it is alone now.
 func (w *Worker) suspect(ctx context.Context, d *delivery) (handler.Result, bool) {
-	if d.suspected == 0 && d.unrecorded == 0 || !d.client.canSend {
+	if d.suspected == 0 && d.unrecorded == 0 || !d.client.canSend.Load() {
 		return handler.Result{}, false
 	}
 	last := w.lastDelivery(d)

@@ -1,9 +1,10 @@
 // Sandbox runs Batch Terminator without an Azure account: an embedded Service Bus, a simulated Batch account, and the
 // worker of production between them, over real sockets.
 //
-//	sandbox demo    publishes a realistic mix of requests, breaks things on the way, and checks the worker's promises
-//	sandbox chaos   lets many faults and the deaths of processes loose on several workers under load, and checks the same
-//	sandbox serve   keeps Service Bus and Batch running, for the worker and any official SDK
+//	sandbox demo     publishes a realistic mix of requests, breaks things on the way, and checks the worker's promises
+//	sandbox chaos    lets many faults and the deaths of processes loose on several workers under load, and checks the same
+//	sandbox simulate lets days of production pass in virtual time, everything that can break included
+//	sandbox serve    keeps Service Bus and Batch running, for the worker and any official SDK
 //
 // It is never shipped; a test of cmd/batch-terminator keeps the doubles out of the production binary.
 //
@@ -15,6 +16,7 @@
 //	chaos.go      one run of chaos from start to the idle end; chaosreport.go judges and reports
 //	storm.go      the faults of a run, one after the other; stormfaults.go and stormprocess.go list them
 //	fleet.go      the workers as processes, child.go one of them, workercommand.go what it runs, watch.go what it takes
+//	simulate.go   days in seconds; package simulate lets them pass
 //	serve.go      the two services for other programs, also in place of Microsoft's emulator
 //	introduce.go  what serve says about how to connect
 //	faults.go     how to ask serve for faults
@@ -34,9 +36,10 @@ import (
 const queueName = app.DefaultQueue
 
 type commandLine struct {
-	Demo  demoCommand  `cmd:"" help:"Run everything once and check the promises; exits 0 only if all hold."`
-	Chaos chaosCommand `cmd:"" help:"Kill, freeze and scale workers under load while everything breaks, and check the promises."`
-	Serve serveCommand `cmd:"" help:"Keep a Service Bus and a Batch account running on this machine."`
+	Demo     demoCommand     `cmd:"" help:"Run everything once and check the promises; exits 0 only if all hold."`
+	Chaos    chaosCommand    `cmd:"" help:"Kill, freeze and scale workers under load while everything breaks, and check the promises."`
+	Simulate simulateCommand `cmd:"" help:"Let days of production pass in seconds of virtual time, with faults drawn from a seed; exits 0 only if every promise holds."`
+	Serve    serveCommand    `cmd:"" help:"Keep a Service Bus and a Batch account running on this machine."`
 
 	Worker workerCommand `cmd:"" hidden:"" help:"The worker, as chaos starts it."`
 }
@@ -69,6 +72,8 @@ func run(ctx context.Context, args []string, env app.Environment, stdout, stderr
 		err = cli.Chaos.run(ctx, stdout, stderr)
 	case "worker":
 		err = cli.Worker.run(ctx, stderr)
+	case "simulate":
+		err = cli.Simulate.run(ctx, stdout, stderr)
 	default:
 		err = cli.Serve.run(ctx, stdout, stderr)
 	}

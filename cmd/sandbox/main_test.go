@@ -54,6 +54,7 @@ func TestWrongArgumentsAreOneClearLine(t *testing.T) {
 		"chaos --only kindness":                           `--only: ["kindness"] names no fault`,
 		"chaos --logs /nowhere":                           "--logs: open /nowhere/storm.log",
 		"demo --log-level loud":                           "log-level",
+		"simulate --hours 0":                              "--hours: 0; want 1 to 1000",
 		"serve" + free + " --amqp nowhere":                "choose another address with --amqp",
 		"serve" + free + " --admin nowhere":               "choose another address with --admin",
 		"serve" + free + " --tls nowhere":                 "choose another address with --tls",

@@ -55,10 +55,8 @@ func (r report) table(w io.Writer) error {
 	for _, o := range r.sorted() {
 		line("%s\t%d\t%s\t%s", o, r.Outcomes[o.String()], did(o), o.Meaning())
 	}
-	line("\nPROMISE\t\t\tSEEN BY THE LEDGERS OF SERVICE BUS AND BATCH")
-	for _, p := range r.Promises {
-		line("%s\t%s\t%s\t%s", p.ID, map[bool]string{true: "holds", false: "BROKEN"}[p.Holds], p.Name, p.Detail)
-	}
+	line("")
+	promiseLines(line, r.Promises)
 	switch {
 	case r.Problem != "":
 		line("\nThe demo ended early: %s", r.Problem)
@@ -66,6 +64,13 @@ func (r report) table(w io.Writer) error {
 		line("\nAll promises hold.")
 	}
 	return t.Flush()
+}
+
+func promiseLines(line func(string, ...any), promises []verdict.Line) {
+	line("PROMISE\t\t\tSEEN BY THE LEDGERS OF SERVICE BUS AND BATCH")
+	for _, p := range promises {
+		line("%s\t%s\t%s\t%s", p.ID, map[bool]string{true: "holds", false: "BROKEN"}[p.Holds], p.Name, p.Detail)
+	}
 }
 
 // sorted returns the outcomes that happened, most frequent first.

@@ -45,6 +45,8 @@ const (
 	Cut
 	// Deaf is a time in which the broker hears or answers settlements and renewals badly or not at all.
 	Deaf
+	// StoredTwice: the broker makes two messages of one that was sent.
+	StoredTwice
 	// LockEnded: the broker ends the lock of a message early, whatever its holder was told.
 	LockEnded
 	// Doubled: the broker sends a delivery twice under one lock. It excuses none, and is two deliveries to its worker.

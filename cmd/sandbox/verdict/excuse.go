@@ -16,16 +16,27 @@ const (
 	killed
 	deaf
 	ended
+	refused
 )
 
 // moment is what may lie between two things that happen together: a transfer on its way to a worker, a call on its way to
 // Batch.
 const moment = time.Second
 
+// askedAgain is how long a worker may believe that it cannot send, after one refusal: a request that has to come back is
+// abandoned then, for want of something better.
+const askedAgain = 30 * time.Second
+
 // excuse looks for the reason of each lock that ended by itself, and says how long each was held.
 func (h *history) excuse() {
 	for _, k := range h.locks {
 		k.held = k.to
+		if k.end == servicebustest.EventAbandoned && slices.ContainsFunc(h.Faults, func(f Fault) bool {
+			return f.Kind != Passing && f.touches(k.from.Add(-askedAgain), k.to)
+		}) {
+			k.excuse = refused
+			continue
+		}
 		if k.end != servicebustest.EventLockExpired {
 			continue
 		}
@@ -38,7 +49,7 @@ func (h *history) excuse() {
 // reason returns the excuse and since when the worker did not hold the lock any more.
 func (h *history) reason(k *lock) (excuse, time.Time) {
 	for _, f := range h.Faults {
-		if f.Kind == LockEnded && f.Message == k.message && f.touches(k.from, k.to) {
+		if f.Kind == LockEnded && f.concerns(k) && f.touches(k.from, k.to) {
 			return ended, k.to
 		}
 	}
@@ -48,17 +59,19 @@ func (h *history) reason(k *lock) (excuse, time.Time) {
 		}
 	}
 	for _, f := range h.Faults {
-		if f.Kind == Cut && k.used.IsZero() && f.touches(k.from, k.from.Add(moment)) {
-			return onTheWire, k.from
+		if f.Kind == Deaf && f.concerns(k) && f.touches(k.granted, k.to) {
+			return deaf, later(f.At, k.from)
 		}
 	}
 	for _, f := range h.Faults {
-		if f.Kind == Deaf && (f.Message == "" || f.Message == k.message) && f.touches(k.granted, k.to) {
-			return deaf, later(f.At, k.from)
+		if f.Kind == Cut && f.concerns(k) && k.used.IsZero() && f.touches(k.from, k.from.Add(moment)) {
+			return onTheWire, k.from
 		}
 	}
 	return none, time.Time{}
 }
+
+func (f Fault) concerns(k *lock) bool { return f.Message == "" || f.Message == k.message }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

@@ -11,7 +11,8 @@ import (
 	"batchterminator/worker/servicebustest"
 )
 
-// twins returns the messages with one copy id, in the order of their acceptance, where there are several.
+// twins returns the messages with one copy id, in the order of their acceptance, where there are several; those of the
+// first redelivery first.
 func (l *life) twins() (all [][]*message) {
 	byID := map[string][]*message{}
 	for _, m := range l.messages {
@@ -24,6 +25,7 @@ func (l *life) twins() (all [][]*message) {
 			all = append(all, group)
 		}
 	}
+	slices.SortFunc(all, func(a, b []*message) int { return a[0].number - b[0].number })
 	return all
 }
 
@@ -64,10 +66,10 @@ func (h *history) ends() (wrong []string) {
 		if len(l.dead) > l.sent+h.surplus(l) {
 			wrong = append(wrong, fmt.Sprintf("%s: %d dead letters", l.ID, len(l.dead)))
 		}
-		for _, group := range l.twins() {
-			first, last := group[0].accepted, group[len(group)-1].accepted
+		if twins := l.twins(); len(twins) > 0 { // the first ones: each of them brings one more of every later copy
+			first, last := twins[0][0].accepted, twins[0][len(twins[0])-1].accepted
 			if !h.disturbed(first.Add(-unanswered), last) {
-				wrong = append(wrong, fmt.Sprintf("%s: %d copies in one's place", l.ID, len(group)))
+				wrong = append(wrong, fmt.Sprintf("%s: %d copies in one's place", l.ID, len(twins[0])))
 			}
 		}
 	}
@@ -114,6 +116,9 @@ func (h *history) i4() Line {
 // them, because the first was killed, or lost the lock to another.
 func (h *history) repeated() (wrong []string) {
 	for key, calls := range h.calls {
+		if slices.ContainsFunc(h.tasks[key], h.doubled) {
+			continue // each message is another delivery's work, and nothing says which of them a call is for
+		}
 		succeeded := map[string]batchtest.Call{}
 		for _, c := range calls {
 			id := strings.ToLower(c.Header.Get("client-request-id"))
@@ -127,6 +132,15 @@ func (h *history) repeated() (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// doubled tells whether the request was sent more than once, or the broker made two messages of one of its copies.
+func (h *history) doubled(l *life) bool {
+	return l.sent > 1 || slices.ContainsFunc(l.twins(), func(group []*message) bool {
+		return slices.ContainsFunc(h.Faults, func(f Fault) bool {
+			return f.Kind == StoredTwice && f.touches(group[0].accepted.Add(-moment), group[0].accepted.Add(moment))
+		})
+	})
 }
 
 // forgotten tells whether whoever called again could not know of the answer.

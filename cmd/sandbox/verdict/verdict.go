@@ -26,7 +26,7 @@ type Verdict struct {
 	DuplicatedEnds int `json:"duplicatedEnds"`
 	Recovered      int `json:"recovered"`
 	// Burned counts delivery counts that rose without need. Excused ones rose because the connection was cut with the message
-	// on the wire, a worker was killed, the broker was deaf, or it ended the lock.
+	// on the wire, a worker was killed, the broker was deaf, it ended the lock, or it took no copies.
 	Burned  int     `json:"burned"`
 	Excused Excused `json:"excused"`
 	// MaxLocked is the most messages that workers held at one time.
@@ -43,6 +43,7 @@ type Excused struct {
 	Killed    int `json:"killed"`
 	Deaf      int `json:"deaf"`
 	Ended     int `json:"ended"`
+	Refused   int `json:"refused"`
 }
 
 // Holds tells whether every line does.
@@ -63,7 +64,7 @@ func Judge(e Evidence) Verdict {
 	h := newHistory(e)
 	v := Verdict{
 		Lost: len(h.lost()), DuplicatedEnds: h.duplicatedEnds(), Recovered: h.recovered(), Burned: len(h.burned()),
-		Excused:   Excused{OnTheWire: h.excused(onTheWire), Killed: h.excused(killed), Deaf: h.excused(deaf), Ended: h.excused(ended)},
+		Excused:   Excused{OnTheWire: h.excused(onTheWire), Killed: h.excused(killed), Deaf: h.excused(deaf), Ended: h.excused(ended), Refused: h.excused(refused)},
 		MaxLocked: h.maxHeld(), Repeated: len(h.repeated()), Pace: h.pace(),
 	}
 	v.Lines = []Line{

@@ -1,0 +1,87 @@
+package simulate
+
+import (
+	"cmp"
+	"fmt"
+	"os"
+	"strconv"
+	"sync/atomic"
+	"testing"
+
+	"go.uber.org/goleak"
+)
+
+// stood counts runs that left a bubble behind, in which time stands still.
+var stood atomic.Int64
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if code == 0 && stood.Load() == 0 {
+		if err := goleak.Find(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	os.Exit(code)
+}
+
+// setting reads a number from the environment.
+func setting(t *testing.T, name string, otherwise uint64) uint64 {
+	t.Helper()
+	n, err := strconv.ParseUint(cmp.Or(os.Getenv(name), strconv.FormatUint(otherwise, 10)), 10, 64)
+	if err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	return n
+}
+
+// P1 to P10 and the invariants, over days in which everything breaks. SIM_FROM=1 SIM_SEEDS=2000 goes through many.
+func TestDaysOfProductionKeepEveryPromise(t *testing.T) {
+	t.Parallel()
+	from, seeds := setting(t, "SIM_FROM", 1), setting(t, "SIM_SEEDS", 3)
+	for seed := from; seed < from+seeds; seed++ {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			day(t, seed)
+		})
+	}
+}
+
+// Days that found something. A replay comes near what happened then, not always up to it: what was found has a test of its
+// own, which is named here.
+func TestDaysThatFoundBugsStayWell(t *testing.T) {
+	t.Parallel()
+	for seed, found := range map[uint64]string{
+		6:  "a lost answer made a condition unmet, and a dead letter of a request that had succeeded: handler, TestAnUnmetConditionMayBeTheRequestsOwnDoing",
+		21: "one refusal of the right to send was believed for hours, and abandoned messages spent ten deliveries in a moment: worker, TestRightToSendIsAskedForAgain, TestRefusedCopiesDoNotSpendAllDeliveriesBeforeTheWorkerAsksAgain",
+	} {
+		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
+			t.Parallel()
+			t.Log(found)
+			day(t, seed)
+		})
+	}
+}
+
+// day runs one simulation and says how to see it again.
+func day(t *testing.T, seed uint64) {
+	t.Helper()
+	r := Run(t.Context(), Config{Seed: seed, Hours: 24})
+	if r.Standstill {
+		stood.Add(1)
+		t.Skip(r.Problem)
+	}
+	t.Logf("%d requests, %d messages, %d calls, %d faults, %d workers, %d kills, %+v excused, %d recovered, %d twins; plan %s, course %s, %.1f s",
+		r.Requests, r.Messages, r.Calls, r.Faults, r.Workers, r.Kills, r.Excused, r.Recovered, r.DuplicatedEnds, r.Plan, r.Course, r.Seconds)
+	if r.Problem != "" {
+		t.Error(r.Problem)
+	}
+	for _, l := range r.Lines {
+		if !l.Holds {
+			t.Errorf("%s %s: %s", l.ID, l.Name, l.Detail)
+		}
+	}
+	if t.Failed() {
+		t.Logf("go run ./cmd/sandbox simulate --seed %d --verbose", seed)
+	}
+}
