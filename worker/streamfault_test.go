@@ -1,7 +1,6 @@
 package worker_test
 
-// What can go wrong in the stream of bytes between worker and broker: it ends at any byte, goes slowly, or carries what is
-// no AMQP.
+// The stream of bytes between worker and broker may end at any of them.
 
 import (
 	"context"
@@ -15,7 +14,7 @@ import (
 	"batchterminator/worker/servicebustest"
 )
 
-// stream is a connection whose bytes are counted and interfered with, one direction at a time.
+// stream is a connection whose bytes are counted, and cut off, in either direction.
 type stream struct {
 	net.Conn
 	read, written atomic.Int64
@@ -118,43 +117,4 @@ func oneSession(t *testing.T, first *stream) {
 			t.Errorf("took %v", took)
 		}
 	}, firstStream(first))
-}
-
-// A broker that answers late is waited for; one that answers too late to attach to is tried again until it is better.
-// Scorecard: A10, F13.
-func TestSlowBrokerIsServedAllTheSame(t *testing.T) {
-	t.Parallel()
-	for answer, limit := range map[time.Duration]time.Duration{100 * time.Millisecond: time.Minute, 500 * time.Millisecond: 5 * time.Minute} {
-		t.Run(answer.String(), func(t *testing.T) {
-			t.Parallel()
-			inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
-				s.task(t, "a", "b", "c", "d", "e")
-				s.until(t, limit, "an empty queue", empty)
-				equal(t, "burned", s.burned(), 0)
-				equal(t, "calls", s.account.CallCount(), 5)
-			}, func(s *stack) { s.config.Concurrency, s.dial = 1, distant(s.bus.Dial, answer/2) })
-		})
-	}
-	t.Run("20s for ten minutes", func(t *testing.T) {
-		t.Parallel()
-		inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
-			heal := s.dialTo(distant(s.bus.Dial, 10*time.Second))
-			s.bus.DropConnections()
-			s.task(t, "a", "b", "c", "d", "e")
-			time.Sleep(10 * time.Minute)
-			heal()
-			s.until(t, 2*time.Minute, "an empty queue", empty)
-			equal(t, "burned", s.burned(), 0)
-			equal(t, "calls", s.account.CallCount(), 5)
-		}, func(s *stack) { s.config.Concurrency = 1 })
-	})
-	t.Run("in pieces", func(t *testing.T) {
-		t.Parallel()
-		inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
-			s.bus.OnNext(servicebustest.Deliver, servicebustest.SlowTransfer(50, 100*time.Millisecond), servicebustest.Times(3))
-			s.task(t, "a", "b", "c", "d", "e")
-			s.until(t, 2*time.Minute, "an empty queue", empty)
-			equal(t, "calls", s.account.CallCount(), 5)
-		})
-	})
 }
