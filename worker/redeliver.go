@@ -96,14 +96,16 @@ func (d *delivery) raw() *azservicebus.AMQPAnnotatedMessage {
 // sendCopy sends the copy, trying again on another client until ctx ends. It reports whether the broker took it; refused
 // means that another try would not help.
 func (w *Worker) sendCopy(ctx context.Context, d *delivery, m *azservicebus.AMQPAnnotatedMessage) (sent, refused bool, err error) {
+	var spent time.Duration // in tries
 	for refusals := 0; ; {
 		c, getErr := w.clients.get(ctx)
-		if getErr != nil {
+		if getErr != nil || spent > settleLimit {
 			return false, false, cmp.Or(err, getErr)
 		}
 		if !c.canSend.Load() {
 			return false, true, nil
 		}
+		start := time.Now()
 		_, err = do(ctx, c, sendLimit, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, c.sender.SendAMQPAnnotatedMessage(ctx, m, nil)
 		})
@@ -123,5 +125,6 @@ func (w *Worker) sendCopy(ctx context.Context, d *delivery, m *azservicebus.AMQP
 			}
 		}
 		sleep(ctx, settlePause)
+		spent += time.Since(start)
 	}
 }

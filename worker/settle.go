@@ -17,7 +17,8 @@ const (
 	// settleTry bounds one try. It is below the SDK's first own retry, which after a lost connection tears down the healthy
 	// new one.
 	settleTry = 2 * time.Second
-	// settleLimit bounds all tries of one settlement.
+	// settleLimit bounds all tries of one settlement, or of sending one copy. Waiting for a connection is no try: who gives up
+	// before the lock ends burns the delivery.
 	settleLimit = 8 * time.Second
 	// abandonPause is how long a request that has to come back, and cannot as a copy, is kept before it is abandoned: a
 	// queue's usual ten deliveries then outlast several times sendAgain.
@@ -40,8 +41,7 @@ type settlement struct {
 // settle acts on a result: once, on a context of its own, since a finished request is settled even while the worker stops.
 // It returns the result as it finally stands: a request that may not come back any more is dead-lettered.
 func (w *Worker) settle(d *delivery, r handler.Result, left time.Duration) (handler.Result, settlement) {
-	limit := min(settleLimit, max(left, settleTry))
-	ctx, cancel := context.WithTimeout(w.settles, limit)
+	ctx, cancel := context.WithTimeout(w.settles, max(left, settleTry))
 	defer cancel()
 	switch decision := r.Outcome.Decision(); {
 	case decision == handler.Complete:
@@ -142,9 +142,10 @@ type settler func(ctx context.Context, r receiver, m *azservicebus.ReceivedMessa
 // the management node, which works from any client.
 func (w *Worker) settleBy(ctx context.Context, d *delivery, kind string, call settler) settlement {
 	var last error
+	var spent time.Duration // in tries
 	for try := 0; ; try++ {
 		c, err := w.clients.get(ctx)
-		if err != nil {
+		if err != nil || spent > settleLimit {
 			return settlement{kind: kind, result: "failed", err: cmp.Or(last, err)}
 		}
 		m := d.msg
@@ -170,6 +171,7 @@ func (w *Worker) settleBy(ctx context.Context, d *delivery, kind string, call se
 		}
 		last = err
 		sleep(ctx, settlePause)
+		spent += time.Since(start)
 	}
 }
 
