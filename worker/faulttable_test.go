@@ -89,7 +89,7 @@ func faultCases() []faultCase {
 		{name: "Batch: no answer", lasts: 5 * time.Minute, within: time.Minute, begin: batch(batchtest.Hang, batchtest.Keep())},
 		{name: "Batch: 429 with Retry-After", lasts: time.Minute, within: time.Minute, begin: batch(func() batchtest.Fault { return batchtest.ThrottleFor(time.Minute) })},
 		{name: "Batch: 401", lasts: 5 * time.Minute, within: time.Minute, begin: batch(batchtest.Unauthorized, batchtest.Keep())},
-		{name: "Batch: 20 answers lost after it acted", begin: batch(batchtest.DropAfterActing, batchtest.Times(20)), within: time.Minute},
+		{name: "Batch: 20 answers lost after it acted", begin: batch(batchtest.DropAfterActing, batchtest.Times(20)), within: 100 * time.Second},
 		{name: "Worker: restarted", within: 5 * time.Second, begin: nil},
 	}
 }
