@@ -196,26 +196,6 @@ func TestTimeToLiveOfACopyStaysWithinTheOriginals(t *testing.T) {
 	}
 }
 
-// A sender's link that was detached while nobody sent says so at the next send, hours later perhaps, and at every one after
-// it: that is no answer to this copy.
-func TestDetachedSenderIsReplaced(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		queue := newScripted(messages(1)...)
-		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
-			if op == "send" && queue.clientsMade() == 1 {
-				return &amqp.LinkError{RemoteErr: &amqp.Error{Condition: amqp.ErrCondUnauthorizedAccess}}
-			}
-			return nil
-		}
-		r := run(t, queue, always(handler.JobDisabled))
-		time.Sleep(10 * time.Second)
-		r.end()
-		equal(t, "operations", queue.operations(), []string{"copy m0", "complete m0"})
-		equal(t, "clients", queue.clientsMade(), 2)
-	})
-}
-
 // A broker that refuses the copy has answered: the link is well, the message is handed back, and nobody else notices.
 func TestCopyThatTheBrokerRefusesEndsNoClient(t *testing.T) {
 	t.Parallel()

@@ -175,11 +175,13 @@ func refusesSend(err error) bool {
 		hasCondition(err, amqp.ErrCondMessageSizeExceeded) || hasCondition(err, amqp.ErrCondNotAllowed)
 }
 
-// detached tells whether an error is the end of a link rather than the answer to a message. Of an unauthorized link the SDK
-// may tell no more than a code.
+// detached tells whether an error is the end of a link, by itself or with its session or connection, rather than the answer
+// to a message. Of an unauthorized link the SDK may tell no more than a code.
 func detached(err error) bool {
-	_, ended := errors.AsType[*amqp.LinkError](err)
-	return ended || hasCode(err, azservicebus.CodeUnauthorizedAccess)
+	_, link := errors.AsType[*amqp.LinkError](err)
+	_, session := errors.AsType[*amqp.SessionError](err)
+	_, conn := errors.AsType[*amqp.ConnError](err)
+	return link || session || conn || hasCode(err, azservicebus.CodeUnauthorizedAccess)
 }
 
 // throttled tells whether the broker asked for a pause; its documentation asks for at least 2 seconds.
