@@ -127,9 +127,10 @@ func lasting() []breakage {
 	fail := func(r *rand.Rand) sb.Fault { return sb.Fail(pick(r, conditions), byTheSimulation) }
 	slow := func(*rand.Rand) sb.Fault { return sb.Delay(time.Second) }
 	return []breakage{
+		// No network lets a connection live on that has lost bytes.
 		deaf("F12: dark connections", 4, append(short, long...), func(s *simulation, _ *rand.Rand) func() {
 			s.bus.MuteConnections(true)
-			return func() { s.bus.MuteConnections(false) }
+			return func() { s.cut(func() { s.bus.ResetConnections() }) }
 		}),
 		deaf("F1: mute links", 2, long, func(s *simulation, _ *rand.Rand) func() {
 			s.bus.MuteLinks(queueName, true)
