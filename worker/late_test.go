@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"github.com/Azure/go-amqp"
 
 	"batchterminator/handler"
 )
@@ -72,6 +73,7 @@ func TestRefusedRenewalsReplaceTheClientWithinALock(t *testing.T) {
 		within time.Duration
 	}{
 		"unauthorized": {denied(), 37 * time.Second},
+		"detached":     {&amqp.LinkError{RemoteErr: &amqp.Error{Condition: amqp.ErrCondNotAllowed}}, 37 * time.Second},
 		"no answer":    {hang, 50 * time.Second},
 	} {
 		t.Run(name, func(t *testing.T) {

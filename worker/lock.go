@@ -159,7 +159,7 @@ func (l *lock) ask(limit time.Duration) (time.Time, error) {
 // neither. One renewal without an answer may be the loss of just that.
 func (l *lock) blame(c *client, err error) {
 	switch {
-	case unauthorized(err):
+	case unauthorized(err), detached(err):
 		c.fail("renew", err)
 	case idle(err) && l.work.Err() == nil && c.ctx.Err() == nil:
 		if l.vain++; l.vain > 1 {
