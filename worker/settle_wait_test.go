@@ -19,7 +19,7 @@ func TestSettlementWaitsForAConnectionAsLongAsItsLockLasts(t *testing.T) {
 		time.Sleep(2 * time.Second)
 		heal := s.dialTo(refused)
 		s.bus.DropConnections()
-		time.Sleep(40 * time.Second)
+		time.Sleep(15 * time.Second)
 		heal()
 		s.until(t, time.Minute, "an empty queue", empty)
 		equal(t, "burned", s.burned(), 0)
