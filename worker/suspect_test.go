@@ -119,7 +119,7 @@ func TestMessageThatIsSetApartRunsAlone(t *testing.T) {
 		queue.mu.Lock()
 		queue.active = []*azservicebus.ReceivedMessage{message("m1", 1), back("s1", 2, 0, apartFor(2)), message("m2", 3), back("s2", 4, 0, apartFor(2))}
 		queue.mu.Unlock()
-		r.admit(c, queue.take(4))   // received together
+		r.admit(c, queue.take(4))                    // received together
 		time.Sleep(pollLimit + 100*time.Millisecond) // s1 is running, and the receive that was out has ended
 		queue.add(message("m3", 5))
 		time.Sleep(500 * time.Millisecond)
