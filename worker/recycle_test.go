@@ -156,6 +156,7 @@ func TestReceivesCutShortAtAnyMomentLeaveNoMessageLocked(t *testing.T) {
 				close(cut)
 			}()
 			receive(pollLimit, cut)
+			<-cut // a goroutine still asleep when the test is over is a deadlock to the bubble
 		}
 		close(stop)
 		sent := <-sender
