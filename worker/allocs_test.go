@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"io"
+	"math"
 	"runtime"
 	"sync/atomic"
 	"testing"
@@ -44,9 +45,25 @@ func (s *stockpile) CompleteMessage(context.Context, *azservicebus.ReceivedMessa
 }
 
 // A guard against what is added to each delivery without being noticed; how long one takes is for the benchmarks to say.
-// It measures alone: allocations are counted for the whole process.
+// It measures alone: allocations are counted for the whole process. The least of some runs counts: the runtime and the
+// race detector, which empties pools at random, only ever add.
 func TestDeliveryCostsFewAllocations(t *testing.T) {
-	const n, most = 5_000, 38
+	const most = 38
+	least := math.Inf(1)
+	for range 5 {
+		least = min(least, allocationsEach(t))
+	}
+	if least > most {
+		t.Errorf("%.1f allocations for each delivery, want at most %d", least, most)
+	} else {
+		t.Logf("%.1f allocations for each delivery", least)
+	}
+}
+
+// allocationsEach runs a worker through a stockpile and returns what each delivery allocated.
+func allocationsEach(t *testing.T) float64 {
+	t.Helper()
+	const n = 5_000
 	queue := &stockpile{scripted: newScripted(), messages: messages(n), done: make(chan struct{})}
 	queue.left.Store(n)
 	until := time.Now().Add(time.Minute)
@@ -70,9 +87,5 @@ func TestDeliveryCostsFewAllocations(t *testing.T) {
 	runtime.ReadMemStats(&after)
 	stop()
 	<-ended
-	if each := float64(after.Mallocs-before.Mallocs) / n; each > most {
-		t.Errorf("%.1f allocations for each delivery, want at most %d", each, most)
-	} else {
-		t.Logf("%.1f allocations for each delivery", each)
-	}
+	return float64(after.Mallocs-before.Mallocs) / n
 }
