@@ -51,6 +51,11 @@ func (s *stack) four(t *testing.T, d time.Duration) {
 	time.Sleep(time.Second)
 }
 
+// noProbe waits out a probe that is between its failure and being handed back, so that the pause is all there is to stop.
+func (s *stack) noProbe(t *testing.T) {
+	s.until(t, time.Minute, "no message in hand", func(c servicebustest.Counts) bool { return c.Locked == 0 })
+}
+
 // lost has the four under way, their calls longer than the broker lives.
 func lost(cut func(s *stack) (heal func())) func(*testing.T, *stack) func() {
 	return func(t *testing.T, s *stack) func() {
@@ -96,18 +101,21 @@ var stopStates = map[string]stopState{
 		s.account.OnNext(batchtest.ThrottleFor(time.Hour))
 		s.four(t, 0)
 		time.Sleep(time.Minute)
+		s.noProbe(t)
 		return func() {}
 	}},
 	"paused by an outage": {within: time.Second, enter: func(t *testing.T, s *stack) func() {
 		s.account.OnNext(batchtest.OutageFor(time.Hour, http.StatusServiceUnavailable))
 		s.four(t, 0)
 		time.Sleep(30 * time.Minute)
+		s.noProbe(t)
 		return func() {}
 	}},
 	"paused for want of a right": {within: time.Second, enter: func(t *testing.T, s *stack) func() {
 		s.account.OnNext(batchtest.OutageFor(time.Hour, http.StatusUnauthorized))
 		s.four(t, 0)
 		time.Sleep(30 * time.Minute)
+		s.noProbe(t)
 		return func() {}
 	}},
 	"reconnecting, idle": {within: time.Second, enter: func(t *testing.T, s *stack) func() {
