@@ -82,6 +82,7 @@ var onlyIn = map[string][]string{
 	"github.com/Azure/go-amqp":                                     {"worker"},
 	"github.com/cenkalti/backoff":                                  {"handler"},
 	"github.com/prometheus":                                        {"metrics", "cmd"},
+	"github.com/prometheus/prometheus":                             {"cmd/internal/promqltest"},
 	"github.com/alecthomas/kong":                                   {"cmd"},
 	"testing":                                                      {"cmd/sandbox/simulate"}, // for its virtual time
 }
