@@ -4,17 +4,22 @@
 // All label combinations exist at zero from the start, so that an absent series means "not scraped" and never "has not
 // failed yet". No label carries anything from a message: the endpoint label takes its values from the allow-list.
 //
-// To add or change a series, edit [New] and the method that records it; nothing else names one.
+// To add or change a series, edit this file and the method that records it; nothing else names one. deploy/metrics.md is
+// written from it:
+//
+//	metrics.go  every series, with its meaning and what to do about it
+//	record.go   the methods that record
+//	state.go    the series that are read when they are asked for
+//	page.go     how a series is registered and described
 package metrics
 
 import (
 	"runtime/debug"
 	"strconv"
-	"time"
+	"sync/atomic"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promauto"
 
 	"batchterminator/handler"
 )
@@ -26,121 +31,228 @@ var (
 	RenewalResults  = []string{"ok", "lock_lost", "failed"}
 	GateCauses      = []string{"auth", "throttle", "outage"}
 	ReplaceCauses   = []string{"connect", "receive", "settle", "probe", "hung", "panic", "renew", "stalled", "idle"}
+	Operations      = []string{"receive", "renew", "complete", "dead-letter", "abandon", "schedule", "probe"}
+	drainResults    = []string{"finished", "handed_back", "left"}
 	redeliverCauses = namesOf(handler.Redeliver, handler.Pause)
 )
 
 // Statuses of batch_requests_total that exist from the start; others appear when they first happen. There are at most
-// 500, as an HTTP status has three digits.
+// 500: whatever is no status of HTTP counts as an error.
 var knownStatuses = []int{204, 400, 401, 403, 404, 409, 412, 429, 500, 503}
 
 // Metrics is the set of series of one worker. Its methods are safe for concurrent use.
 type Metrics struct {
-	received    prometheus.Counter
-	deliveries  map[handler.Outcome]prometheus.Counter
-	settlements map[[2]string]prometheus.Counter // by settlement and result
-	sinceQueued prometheus.Observer
-	sinceFirst  prometheus.Observer
-	attempts    prometheus.Histogram
-	delivered   prometheus.Histogram
-	inFlight    prometheus.Gauge
-	credits     prometheus.Gauge
-	limit       *prometheus.GaugeVec
-	renewals    *prometheus.CounterVec
-	remaining   prometheus.Histogram
-	locksLost   prometheus.Counter
-	redelivered *prometheus.CounterVec
-	gates       *prometheus.GaugeVec
-	waited      prometheus.Histogram
-	replaced    *prometheus.CounterVec
-	lastReceive prometheus.Gauge
-	oldest      prometheus.Gauge
-	drained     *prometheus.GaugeVec
-	requests    *prometheus.CounterVec
-	duration    *prometheus.HistogramVec
+	deliveryMetrics
+	lockMetrics
+	brokerMetrics
+	batchMetrics
+	processMetrics
+	held  [len(holdings)]atomic.Int64
+	state atomic.Pointer[func() State]
 }
 
 const namespace = "batch_terminator"
 
 // New registers every series on r, which must not hold any of them yet. endpoints is the allow-list.
 func New(r prometheus.Registerer, version string, endpoints []string) *Metrics {
-	f := promauto.With(r)
-	counter := func(name, help string) prometheus.CounterOpts {
-		return prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}
-	}
-	gauge := func(name, help string) prometheus.GaugeOpts {
-		return prometheus.GaugeOpts{Namespace: namespace, Name: name, Help: help}
-	}
-	histogram := func(name, help string, buckets ...float64) prometheus.HistogramOpts {
-		return prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}
-	}
-	deliveries := f.NewCounterVec(counter("deliveries_total", "Deliveries by what they ended as; one for each received message."), []string{"outcome"})
-	settlements := f.NewCounterVec(counter("settlements_total", "Settlements by kind and result; redeliver is a scheduled copy and the completion of the original."), []string{"settlement", "result"})
-	endToEnd := f.NewHistogramVec(histogram("end_to_end_seconds", "Time to the settlement: since=enqueued of each delivery, since=first_enqueued of each finished request.",
-		.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4*3600, 24*3600), []string{"since"})
-	m := &Metrics{
-		sinceQueued: endToEnd.WithLabelValues("enqueued"),
-		sinceFirst:  endToEnd.WithLabelValues("first_enqueued"),
-		received:    f.NewCounter(counter("messages_received_total", "Messages received from Service Bus, redeliveries included.")),
-		deliveries:  map[handler.Outcome]prometheus.Counter{},
-		settlements: map[[2]string]prometheus.Counter{},
-		attempts:    f.NewHistogram(histogram("attempts", "HTTP attempts of a finished request, over all its deliveries.", 1, 2, 3, 4, 6, 8, 12, 16, 32, 64)),
-		delivered:   f.NewHistogram(histogram("delivery_count", "Delivery count of a message at its completion; above 1 is a lock lost or a process that died.", 1, 2, 3, 4, 5, 7, 10)),
-		inFlight:    f.NewGauge(gauge("in_flight", "Messages whose call is under way.")),
-		credits:     f.NewGauge(gauge("credits_outstanding", "Messages asked for and not yet delivered.")),
-		limit:       f.NewGaugeVec(gauge("concurrency_limit", "Most calls under way at once."), []string{"endpoint"}),
-		renewals:    f.NewCounterVec(counter("lock_renewals_total", "Lock renewals by result."), []string{"result"}),
-		remaining:   f.NewHistogram(histogram("lock_remaining_seconds", "What was left of the lock at the settlement; near 0 is a risk of double work.", 0, 1, 2, 5, 10, 20, 30, 60, 120, 300)),
-		locksLost:   f.NewCounter(counter("locks_lost_total", "Locks lost while the work was under way.")),
-		redelivered: f.NewCounterVec(counter("redeliveries_scheduled_total", "Scheduled copies by cause."), []string{"cause"}),
-		gates:       f.NewGaugeVec(gauge("gate_state", "Gate of an account by cause: 0 open, 1 one probe under way, 2 closed."), []string{"endpoint", "cause"}),
-		waited:      f.NewHistogram(histogram("retry_after_seconds", "Waits that Batch asked for with Retry-After.", 1, 2, 5, 10, 30, 60, 300, 900)),
-		replaced:    f.NewCounterVec(counter("client_replacements_total", "Service Bus clients replaced, by cause."), []string{"cause"}),
-		lastReceive: f.NewGauge(gauge("last_receive_timestamp_seconds", "When a message last arrived, Unix time; 0 before the first.")),
-		oldest:      f.NewGauge(gauge("oldest_message_age_seconds", "Age of the message received last, since its first enqueue.")),
-		drained:     f.NewGaugeVec(gauge("drain_deliveries", "Deliveries under way when the drain began, by how they ended."), []string{"result"}),
-		requests:    f.NewCounterVec(counter("batch_requests_total", "Batch calls by HTTP status; error when no answer came."), []string{"endpoint", "code"}),
-		duration: f.NewHistogramVec(histogram("batch_request_duration_seconds", "Duration of one Batch call.",
-			.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30), []string{"endpoint"}),
-	}
-	f.NewGaugeFunc(prometheus.GaugeOpts{Namespace: namespace, Name: "build_info", Help: "Always 1; the version is in the labels.",
-		ConstLabels: prometheus.Labels{"version": version, "go_version": goVersion()}}, func() float64 { return 1 })
-	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.zero(deliveries, settlements, endpoints)
+	m, _ := build(r, version, endpoints)
 	return m
 }
 
-// zero creates every label combination.
-func (m *Metrics) zero(deliveries, settlements *prometheus.CounterVec, endpoints []string) {
+// build returns what New does, and what it has registered.
+func build(r prometheus.Registerer, version string, endpoints []string) (*Metrics, []Series) {
+	p := &page{register: r}
+	m := &Metrics{}
+	m.deliveryMetrics = newDeliveryMetrics(p)
+	m.lockMetrics = newLockMetrics(p)
+	m.brokerMetrics = newBrokerMetrics(p)
+	m.batchMetrics = newBatchMetrics(p, endpoints)
+	m.processMetrics = newProcessMetrics(p, version)
+	m.registerState(p)
+	r.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	return m, p.all
+}
+
+// deliveryMetrics are about what arrives and what becomes of it.
+type deliveryMetrics struct {
+	received     prometheus.Counter
+	lastReceive  prometheus.Gauge
+	oldest       prometheus.Gauge
+	deliveries   map[handler.Outcome]prometheus.Counter
+	settlements  map[string]map[string]prometheus.Counter // by settlement, then result
+	settling     map[string]prometheus.Observer           // by settlement
+	sinceQueued  prometheus.Observer
+	sinceFirst   prometheus.Observer
+	lastFinished prometheus.Gauge
+	attempts     prometheus.Observer
+	delivered    prometheus.Observer
+	redelivered  *prometheus.CounterVec
+}
+
+func newDeliveryMetrics(p *page) deliveryMetrics {
+	d := deliveryMetrics{
+		received: p.counter("messages_received_total", "Messages received from Service Bus, redeliveries included.",
+			"No rate while the queue holds messages: look at receiver_attached, gate_state and intake_paused.").WithLabelValues(),
+		lastReceive: p.gauge("last_receive_timestamp_seconds", "When a message last arrived, Unix time; 0 before the first.",
+			"Old while the queue holds messages: as for messages_received_total.").WithLabelValues(),
+		oldest: p.gauge("oldest_message_age_seconds", "Age of the message received last, since its first enqueue; 0 once the queue is empty.",
+			"Rising: requests arrive faster than they are worked on. Compare in_flight with concurrency_limit, then raise the replicas or the concurrency.").WithLabelValues(),
+		lastFinished: p.gauge("last_finished_timestamp_seconds", "When a request last finished, completed or dead-lettered, Unix time; 0 before the first.",
+			"Old while messages arrive: requests come back instead of ending. deliveries_total says as what.").WithLabelValues(),
+		redelivered: p.counter("redeliveries_scheduled_total", "Scheduled copies by cause.",
+			"The cause is what keeps requests from finishing now; they come back by themselves.", "cause"),
+		attempts: p.histogram("attempts", "HTTP attempts of a finished request, over all its deliveries.",
+			"A rising tail: Batch fails or throttles; see batch_requests_total.", []float64{1, 2, 3, 4, 6, 8, 12, 16, 32, 64}).WithLabelValues(),
+		delivered: p.histogram("delivery_count", "Delivery count of a message at its completion; above 1 is a lock lost or a process that died.",
+			"Above 1: see locks_lost_total and the restarts of the replicas.", []float64{1, 2, 3, 4, 5, 7, 10}).WithLabelValues(),
+		deliveries: map[handler.Outcome]prometheus.Counter{}, settlements: map[string]map[string]prometheus.Counter{}, settling: map[string]prometheus.Observer{},
+	}
+	deliveries := p.counter("deliveries_total", "Deliveries by what they ended as; one for each received message.",
+		"The README's table says what each outcome means. Outcomes that dead-letter want a person.", "outcome")
+	settlements := p.counter("settlements_total", "Settlements by kind and result; redeliver is a scheduled copy and the completion of the original.",
+		"Results other than ok: the lock or the connection was lost; the message is delivered once more and then only settled.", "settlement", "result")
+	settling := p.histogram("settlement_duration_seconds", "Time that a settlement took, with its tries on other connections.",
+		"Seconds: Service Bus is slow or connections break; see client_replacements_total.", []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}, "settlement")
+	endToEnd := p.histogram("end_to_end_seconds", "Time to the settlement: since=enqueued of each delivery, since=first_enqueued of each finished request.",
+		"The latency that senders see. High since=enqueued: too little concurrency or a closed gate. High since=first_enqueued alone: requests come back.",
+		[]float64{.01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300, 900, 3600, 4 * 3600, 24 * 3600}, "since")
+	d.sinceQueued, d.sinceFirst = endToEnd.WithLabelValues("enqueued"), endToEnd.WithLabelValues("first_enqueued")
 	for _, o := range handler.Outcomes() {
-		m.deliveries[o] = deliveries.WithLabelValues(o.String())
+		d.deliveries[o] = deliveries.WithLabelValues(o.String())
 	}
 	for _, settlement := range Settlements {
+		d.settlements[settlement] = map[string]prometheus.Counter{}
 		for _, result := range SettleResults {
-			m.settlements[[2]string{settlement, result}] = settlements.WithLabelValues(settlement, result)
+			d.settlements[settlement][result] = settlements.WithLabelValues(settlement, result)
+		}
+		if settlement != "none" {
+			d.settling[settlement] = settling.WithLabelValues(settlement)
 		}
 	}
-	for _, result := range RenewalResults {
-		m.renewals.WithLabelValues(result)
+	zero(redeliverCauses, func(cause string) { d.redelivered.WithLabelValues(cause) })
+	return d
+}
+
+// lockMetrics are about the locks of the messages at work.
+type lockMetrics struct {
+	renewals  *prometheus.CounterVec
+	lateness  prometheus.Observer
+	remaining prometheus.Observer
+	locksLost prometheus.Counter
+}
+
+func newLockMetrics(p *page) lockMetrics {
+	l := lockMetrics{
+		renewals: p.counter("lock_renewals_total", "Lock renewals by result.",
+			"failed: Service Bus does not answer. lock_lost: see locks_lost_total.", "result"),
+		lateness: p.histogram("lock_renewal_lateness_seconds", "From when a lock renewal was due to when Service Bus granted it.",
+			"Near half of the queue's lock duration, locks are about to be lost: Service Bus is slow, or this process lacks processor time.",
+			[]float64{.001, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60}).WithLabelValues(),
+		remaining: p.histogram("lock_remaining_seconds", "What was left of the lock at the settlement; near 0 is a risk of double work.",
+			"Near 0: give the queue a longer lock duration.", []float64{0, 1, 2, 5, 10, 20, 30, 60, 120, 300}).WithLabelValues(),
+		locksLost: p.counter("locks_lost_total", "Locks lost while the work was under way.",
+			"Each costs a delivery and perhaps a repeated call. A few come with a lost connection; a steady rate means locks too short or a process that stands still.").WithLabelValues(),
 	}
-	for _, cause := range redeliverCauses {
-		m.redelivered.WithLabelValues(cause)
+	zero(RenewalResults, func(result string) { l.renewals.WithLabelValues(result) })
+	return l
+}
+
+// brokerMetrics are about the connection to Service Bus.
+type brokerMetrics struct {
+	credits    prometheus.Gauge
+	replaced   *prometheus.CounterVec
+	operations map[string]prometheus.Counter
+	receives   prometheus.Counter // one of operations
+	throttled  prometheus.Counter
+}
+
+func newBrokerMetrics(p *page) brokerMetrics {
+	b := brokerMetrics{
+		credits: p.gauge("credits_outstanding", "Messages asked for and not yet delivered.",
+			"0 for long: a gate is closed, the intake is paused, or everything held is at work.").WithLabelValues(),
+		replaced: p.counter("client_replacements_total", "Service Bus clients replaced, by cause.",
+			"idle is routine. A steady rate of another cause: the network, the namespace or the identity; the log line of each says why.", "cause"),
+		throttled: p.counter("servicebus_throttled_total", "Times Service Bus asked to slow down.",
+			"A rate: the namespace is at its limit. Use fewer replicas or a larger tier.").WithLabelValues(),
+		operations: map[string]prometheus.Counter{},
 	}
-	for _, cause := range ReplaceCauses {
-		m.replaced.WithLabelValues(cause)
+	operations := p.counter("servicebus_operations_total", "Service Bus operations, tries included, as they are billed; receive counts messages.",
+		"More than about 3 for each message: retries, renewals of long work or scheduled copies cost money.", "operation")
+	zero(Operations, func(operation string) { b.operations[operation] = operations.WithLabelValues(operation) })
+	b.receives = b.operations["receive"]
+	zero(ReplaceCauses, func(cause string) { b.replaced.WithLabelValues(cause) })
+	return b
+}
+
+// batchMetrics are about the Batch accounts.
+type batchMetrics struct {
+	limit    *prometheus.GaugeVec
+	gates    *prometheus.GaugeVec
+	waited   prometheus.Observer
+	requests map[string]*requestMetrics // by endpoint
+}
+
+// requestMetrics are the calls to one account.
+type requestMetrics struct {
+	endpoint string
+	codes    *prometheus.CounterVec
+	duration prometheus.Observer
+	byStatus [600]atomic.Pointer[prometheus.Counter] // those used so far; 0 is an error
+}
+
+func newBatchMetrics(p *page, endpoints []string) batchMetrics {
+	b := batchMetrics{
+		limit: p.gauge("concurrency_limit", "Most calls under way at once.",
+			"Below the setting: Batch throttles, and it climbs back by itself.", "endpoint"),
+		gates: p.gauge("gate_state", "Gate of an account by cause: 0 open, 1 one probe under way, 2 closed.",
+			"auth: mend the identity, its role or the account. throttle and outage open by themselves; nothing is lost meanwhile.", "endpoint", "cause"),
+		waited: p.histogram("retry_after_seconds", "Waits that Batch asked for with Retry-After.",
+			"Many: lower the rate or the concurrency, or ask for a higher quota.", []float64{1, 2, 5, 10, 30, 60, 300, 900}).WithLabelValues(),
+		requests: map[string]*requestMetrics{},
 	}
-	for _, result := range []string{"finished", "handed_back", "left"} {
-		m.drained.WithLabelValues(result)
-	}
+	codes := p.counter("batch_requests_total", "Batch calls by HTTP status; error when no answer came.",
+		"401, 403: identity. 429, 503: throttling. 5xx, error: outage or network.", "endpoint", "code")
+	duration := p.histogram("batch_request_duration_seconds", "Duration of one Batch call.",
+		"Rising: Batch or the network is slow. More concurrency hides it, a lower rate may cure it.",
+		[]float64{.005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}, "endpoint")
 	for _, endpoint := range endpoints {
-		m.limit.WithLabelValues(endpoint)
-		m.duration.WithLabelValues(endpoint)
-		m.requests.WithLabelValues(endpoint, "error")
-		for _, status := range knownStatuses {
-			m.requests.WithLabelValues(endpoint, strconv.Itoa(status))
+		b.limit.WithLabelValues(endpoint)
+		r := &requestMetrics{endpoint: endpoint, codes: codes, duration: duration.WithLabelValues(endpoint)}
+		b.requests[endpoint] = r
+		for _, status := range append([]int{0}, knownStatuses...) {
+			r.of(status)
 		}
-		for _, cause := range GateCauses {
-			m.gates.WithLabelValues(endpoint, cause)
-		}
+		zero(GateCauses, func(cause string) { b.gates.WithLabelValues(endpoint, cause) })
+	}
+	return b
+}
+
+// processMetrics are about this process.
+type processMetrics struct {
+	drained   *prometheus.GaugeVec
+	drainTook prometheus.Gauge
+	panics    prometheus.Counter
+}
+
+func newProcessMetrics(p *page, version string) processMetrics {
+	m := processMetrics{
+		drained: p.gauge("drain_deliveries", "Deliveries under way when the drain began, by how they ended.",
+			"left above 0: their locks ended by themselves, which costs a delivery each. Give the container a longer grace period.", "result"),
+		drainTook: p.gauge("drain_duration_seconds", "How long the drain took; 0 before one.",
+			"Near the grace period: raise it.").WithLabelValues(),
+		panics: p.counter("panics_total", "Panics that were caught, in the handler or in the Service Bus SDK.",
+			"A defect. The log line has the stack, and the message that provoked it is dead-lettered in the end.").WithLabelValues(),
+	}
+	zero(drainResults, func(result string) { m.drained.WithLabelValues(result) })
+	p.gauge("build_info", "Always 1; the version is in the labels.", "More than one version at a time: a deployment is under way, or stuck.",
+		"version", "go_version").WithLabelValues(version, goVersion()).Set(1)
+	return m
+}
+
+// zero creates the children of a label set.
+func zero(values []string, create func(value string)) {
+	for _, v := range values {
+		create(v)
 	}
 }
 
@@ -162,96 +274,19 @@ func goVersion() string {
 	return "unknown"
 }
 
-// Received records a delivery that arrived; age counts from the request's first enqueue.
-func (m *Metrics) Received(age time.Duration) {
-	m.received.Inc()
-	m.lastReceive.SetToCurrentTime()
-	m.oldest.Set(age.Seconds())
-}
-
-// Idle records that the queue had nothing to deliver.
-func (m *Metrics) Idle() { m.oldest.Set(0) }
-
-// Delivery is the record of one delivery at its end.
-type Delivery struct {
-	Outcome            handler.Outcome
-	Settlement, Result string
-	// SinceEnqueued and SinceFirst are 0 when the broker did not say.
-	SinceEnqueued, SinceFirst time.Duration
-	// Attempts counts those of all deliveries of the request.
-	Attempts      int
-	DeliveryCount uint32
-	LockRemaining time.Duration
-}
-
-// Settled records the end of a delivery.
-func (m *Metrics) Settled(d Delivery) {
-	m.deliveries[d.Outcome].Inc()
-	m.settlements[[2]string{d.Settlement, d.Result}].Inc()
-	took(m.sinceQueued, d.SinceEnqueued)
-	m.remaining.Observe(d.LockRemaining.Seconds())
-	if decision := d.Outcome.Decision(); decision == handler.Complete || decision == handler.DeadLetter {
-		took(m.sinceFirst, d.SinceFirst)
-		m.attempts.Observe(float64(d.Attempts))
+// of returns the counter of an HTTP status.
+func (r *requestMetrics) of(status int) prometheus.Counter {
+	if status < 100 || status >= len(r.byStatus) {
+		status = 0
 	}
-	if d.Settlement == "complete" {
-		m.delivered.Observe(float64(d.DeliveryCount))
+	if c := r.byStatus[status].Load(); c != nil {
+		return *c
 	}
-}
-
-// took leaves out what the broker did not say, and what two clocks that disagree would make of it.
-func took(since prometheus.Observer, d time.Duration) {
-	if d > 0 {
-		since.Observe(d.Seconds())
-	}
-}
-
-// InFlight records that a call began (+1) or ended (-1).
-func (m *Metrics) InFlight(delta int) { m.inFlight.Add(float64(delta)) }
-
-// Credits records how many messages are asked for.
-func (m *Metrics) Credits(n int) { m.credits.Set(float64(n)) }
-
-// ConcurrencyLimit records the most calls under way at once.
-func (m *Metrics) ConcurrencyLimit(endpoint string, n int) {
-	m.limit.WithLabelValues(endpoint).Set(float64(n))
-}
-
-// Renewal records one lock renewal; result is one of RenewalResults.
-func (m *Metrics) Renewal(result string) { m.renewals.WithLabelValues(result).Inc() }
-
-// LockLost records a lock lost while the work was under way.
-func (m *Metrics) LockLost() { m.locksLost.Inc() }
-
-// Redelivered records a scheduled copy.
-func (m *Metrics) Redelivered(cause handler.Outcome) {
-	m.redelivered.WithLabelValues(cause.String()).Inc()
-}
-
-// Gate records the state of an account's gate: 0 open, 1 probing, 2 closed.
-func (m *Metrics) Gate(endpoint, cause string, state int) {
-	m.gates.WithLabelValues(endpoint, cause).Set(float64(state))
-}
-
-// RetryAfter records a wait that Batch asked for.
-func (m *Metrics) RetryAfter(d time.Duration) { m.waited.Observe(d.Seconds()) }
-
-// ClientReplaced records a Service Bus client that ended; cause is one of ReplaceCauses.
-func (m *Metrics) ClientReplaced(cause string) { m.replaced.WithLabelValues(cause).Inc() }
-
-// Drained records how the deliveries ended that were under way when the drain began.
-func (m *Metrics) Drained(finished, handedBack, left int) {
-	m.drained.WithLabelValues("finished").Set(float64(finished))
-	m.drained.WithLabelValues("handed_back").Set(float64(handedBack))
-	m.drained.WithLabelValues("left").Set(float64(left))
-}
-
-// Request records one Batch call: its HTTP status, 0 when no answer came, and how long the answer took.
-func (m *Metrics) Request(endpoint string, status int, took time.Duration) {
 	code := "error"
 	if status != 0 {
 		code = strconv.Itoa(status)
 	}
-	m.requests.WithLabelValues(endpoint, code).Inc()
-	m.duration.WithLabelValues(endpoint).Observe(took.Seconds())
+	c := r.codes.WithLabelValues(r.endpoint, code)
+	r.byStatus[status].Store(&c)
+	return c
 }

@@ -95,19 +95,29 @@ func TestExpositionAfterOneOfEachEvent(t *testing.T) {
 }
 
 func oneOfEach(m *Metrics) {
-	m.Received(90 * time.Second)
+	m.Received(time.Now(), 90*time.Second)
 	for i, o := range handler.Outcomes() {
 		m.Settled(Delivery{Outcome: o, Settlement: Settlements[i%len(Settlements)], Result: SettleResults[i%len(SettleResults)],
-			SinceEnqueued: time.Second, SinceFirst: time.Minute, Attempts: 2, DeliveryCount: 1, LockRemaining: 40 * time.Second})
+			SinceEnqueued: time.Second, SinceFirst: time.Minute, Ended: time.Now(), Settling: 20 * time.Millisecond, Attempts: 2, DeliveryCount: 1, LockRemaining: 40 * time.Second})
 	}
-	m.InFlight(+1)
-	m.InFlight(+1)
-	m.InFlight(-1)
+	for range 4 {
+		m.Move(Gone, Waiting)
+	}
+	m.Move(Waiting, Working)
+	m.Move(Waiting, Working)
+	m.Move(Waiting, Settling)
+	m.Move(Settling, Gone)
 	m.Credits(64)
 	m.ConcurrencyLimit(contoso, 32)
 	for _, result := range RenewalResults {
 		m.Renewal(result)
 	}
+	m.RenewalLateness(30 * time.Millisecond)
+	for _, operation := range Operations {
+		m.Operation(operation)
+	}
+	m.Throttled()
+	m.Panicked()
 	m.LockLost()
 	m.Redelivered(handler.Throttled)
 	m.Gate(contoso, "auth", 2)
@@ -116,16 +126,19 @@ func oneOfEach(m *Metrics) {
 	for _, cause := range ReplaceCauses {
 		m.ClientReplaced(cause)
 	}
-	m.Drained(5, 2, 1)
-	m.Request(contoso, 204, 30*time.Millisecond)
-	m.Request(contoso, 418, time.Second)
-	m.Request(fabrikam, 0, 35*time.Second)
+	m.Drained(3*time.Second, 5, 2, 1)
+	m.Request(contoso, 204, 30*time.Millisecond, "")
+	m.Request(contoso, 418, time.Second, "")
+	m.Request(fabrikam, 0, 35*time.Second, "")
+	m.Follow(func() State {
+		return State{Attached: true, CredentialUsable: true, Paused: true, Demand: 90 * time.Second, LogLinesDropped: 12}
+	})
 }
 
 func TestAnIdleQueueHasNoOldMessage(t *testing.T) {
 	t.Parallel()
 	m, _ := newMetrics()
-	m.Received(time.Hour)
+	m.Received(time.Now(), time.Hour)
 	if got := testutil.ToFloat64(m.oldest); got != 3600 {
 		t.Errorf("age %v, want 3600", got)
 	}

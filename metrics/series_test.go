@@ -107,7 +107,7 @@ func everyEvent(m *Metrics) {
 			m.Gate(endpoint, cause, 2)
 		}
 		for status := range 600 {
-			m.Request(endpoint, status, time.Millisecond)
+			m.Request(endpoint, status, time.Millisecond, "")
 		}
 	}
 }
@@ -129,7 +129,7 @@ func TestTheNumberOfSeriesIsBounded(t *testing.T) {
 	}
 	for name, family := range gather(t, r) {
 		for _, label := range family.GetMetric()[0].GetLabel() {
-			if !slices.Contains([]string{"outcome", "settlement", "result", "since", "endpoint", "cause", "code", "version", "go_version"}, label.GetName()) {
+			if !slices.Contains([]string{"outcome", "settlement", "result", "since", "endpoint", "cause", "code", "version", "go_version", "state", "operation"}, label.GetName()) {
 				t.Errorf("%s has the label %s", name, label.GetName())
 			}
 		}
@@ -171,14 +171,20 @@ func TestOneRegistryHoldsOneWorker(t *testing.T) {
 }
 
 var typical = Delivery{Outcome: handler.Terminated, Settlement: "complete", Result: "ok",
-	SinceEnqueued: time.Second, SinceFirst: time.Minute, Attempts: 1, DeliveryCount: 1, LockRemaining: time.Minute}
+	Ended: time.Now(), SinceEnqueued: time.Second, SinceFirst: time.Minute, Settling: 3 * time.Millisecond,
+	Attempts: 1, DeliveryCount: 1, LockRemaining: time.Minute}
 
 // Counting runs once for each message, on the hot path.
 func TestCountingDoesNotAllocate(t *testing.T) {
 	m, _ := newMetrics()
+	now := time.Now()
 	for name, event := range map[string]func(){
-		"received": func() { m.Received(time.Second) },
-		"settled":  func() { m.Settled(typical) },
+		"received":  func() { m.Received(now, time.Second) },
+		"moved":     func() { m.Move(Gone, Waiting); m.Move(Waiting, Gone) },
+		"called":    func() { m.Request(contoso, 204, 30*time.Millisecond, "") },
+		"renewed":   func() { m.Renewal("ok"); m.RenewalLateness(time.Millisecond) },
+		"completed": func() { m.Operation("complete") },
+		"settled":   func() { m.Settled(typical) },
 	} {
 		if n := testing.AllocsPerRun(1000, event); n != 0 {
 			t.Errorf("%s: %v allocations", name, n)
@@ -186,19 +192,24 @@ func TestCountingDoesNotAllocate(t *testing.T) {
 	}
 }
 
-func BenchmarkReceivedAndSettled(b *testing.B) {
-	m, _ := newMetrics()
-	b.ReportAllocs()
-	for b.Loop() {
-		m.Received(time.Second)
-		m.Settled(typical)
-	}
-}
-
-func BenchmarkRequest(b *testing.B) {
-	m, _ := newMetrics()
-	b.ReportAllocs()
-	for b.Loop() {
-		m.Request(contoso, 204, 30*time.Millisecond)
+// One delivery as the worker records it, its call included.
+func BenchmarkDelivery(b *testing.B) {
+	for name, traceID := range map[string]string{"untraced": "", "traced": traceID} {
+		b.Run(name, func(b *testing.B) {
+			m, _ := newMetrics()
+			d := typical
+			d.TraceID = traceID
+			b.ReportAllocs()
+			for b.Loop() {
+				m.Received(d.Ended, time.Second)
+				m.Move(Gone, Waiting)
+				m.Move(Waiting, Working)
+				m.Request(contoso, 204, 30*time.Millisecond, traceID)
+				m.Move(Working, Settling)
+				m.Operation("complete")
+				m.Move(Settling, Gone)
+				m.Settled(d)
+			}
+		})
 	}
 }

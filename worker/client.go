@@ -46,6 +46,8 @@ type client struct {
 
 	// stuck counts the calls of all clients that were given up long ago and have not come back.
 	stuck *atomic.Int64
+	// count records what a call failed with, for the metrics.
+	count func(error)
 
 	ctx    context.Context // ends with the client; its cause is the failure
 	cancel context.CancelCauseFunc
@@ -69,9 +71,9 @@ type caller struct {
 	cancel context.CancelFunc // of the call under way, nil without one; under the client's mu
 }
 
-func newClient(c *connection, stuck *atomic.Int64) *client {
+func newClient(c *connection, stuck *atomic.Int64, count func(error)) *client {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &client{connection: c, stuck: stuck, ctx: ctx, cancel: cancel, idle: make(chan struct{})}
+	return &client{connection: c, stuck: stuck, count: count, ctx: ctx, cancel: cancel, idle: make(chan struct{})}
 }
 
 // fail ends the client; only the first failure counts.
@@ -169,7 +171,9 @@ func doOrLate[T any](ctx context.Context, c *client, limit time.Duration, call f
 	}
 	a := &answer[T]{}
 	k.calls <- func() {
-		a.value, a.err = contained(ctx, call)
+		if a.value, a.err = contained(ctx, call); a.err != nil {
+			c.count(a.err)
+		}
 		if a.decided.CompareAndSwap(false, true) {
 			k.done <- struct{}{}
 			return

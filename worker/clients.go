@@ -5,6 +5,7 @@ package worker
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"sync"
@@ -108,7 +109,12 @@ func (s *clients) run(ctx context.Context) {
 			return
 		}
 		if c != nil {
-			err = cmp.Or(c.ended(), err) // the SDK saw no more than the end of a connection
+			if wedge := c.ended(); wedge != nil {
+				err = wedge // the SDK saw no more than the end of a connection
+				if throttled(wedge) {
+					s.metrics.Throttled()
+				}
+			}
 		}
 		delay = min(max(2*delay, firstReconnect), lastReconnect)
 		switch {
@@ -133,7 +139,8 @@ func (s *clients) open(ctx context.Context) (*client, error) {
 	if err != nil {
 		return nil, err
 	}
-	c := newClient(conn, &s.stuck)
+	c := newClient(conn, &s.stuck, s.count)
+	s.metrics.Operation("probe")
 	if err := c.probe(ctx, warmLimit); err != nil {
 		c.fail("connect", err)
 		return c, err
@@ -237,10 +244,20 @@ func (s *clients) retire(c *client) {
 func (s *clients) leftovers(c *client) {
 	switch c.causeOf() {
 	case "settle", "renew", "probe", "stalled", "idle":
-		last := newClient(c.connection, &s.stuck) // c takes no more calls
+		last := newClient(c.connection, &s.stuck, s.count) // c takes no more calls
 		last.owes(c.owed())
 		s.collect(last)
 		last.fail("", context.Canceled)
+	}
+}
+
+// count records failures of calls that have a series of their own.
+func (s *clients) count(err error) {
+	if _, panicked := errors.AsType[*panicError](err); panicked {
+		s.metrics.Panicked()
+	}
+	if answersBusy(err) {
+		s.metrics.Throttled()
 	}
 }
 

@@ -170,7 +170,7 @@ func (w *Worker) drain(begun time.Time, endClients func(), clients *sync.WaitGro
 	waitUntil(&w.deliveries, end) // those given up are still recorded
 	report := w.drained.result()
 	report.Took = time.Since(begun)
-	w.metrics.Drained(report.Finished, report.HandedBack, report.Left)
+	w.metrics.Drained(report.Took, report.Finished, report.HandedBack, report.Left)
 	w.log.Info("drained", zap.Int("finished", report.Finished), zap.Int("handed_back", report.HandedBack),
 		zap.Int("left_to_their_locks", report.Left), zap.Duration("took", report.Took))
 	return report

@@ -34,6 +34,7 @@ type lock struct {
 
 	mu      sync.Mutex
 	timer   *time.Timer    // the next renewal, under mu
+	dueAt   time.Time      // when the renewal was due that has not been granted yet, under mu
 	expires time.Time      // as granted last, under mu
 	stopped bool           // under mu
 	vain    int            // renewals in a row without an answer, by the one under way
@@ -90,7 +91,9 @@ func granted(until *time.Time) time.Time {
 // Called with mu held.
 func (l *lock) due() time.Duration {
 	left := max(time.Until(l.expires), 0)
-	return left/2 + rand.N(left/10+1)
+	wait := left/2 + rand.N(left/10+1)
+	l.dueAt = l.expires.Add(wait - left)
+	return wait
 }
 
 // renew runs on its own goroutine, started by the timer.
@@ -115,6 +118,7 @@ func (l *lock) renew() {
 		return
 	case err == nil:
 		l.worker.metrics.Renewal("ok")
+		l.worker.metrics.RenewalLateness(now.Sub(l.dueAt))
 		l.expires = expires
 		if !now.Before(l.deadline) {
 			l.lose("the longest time to hold a lock is over")
@@ -144,6 +148,7 @@ func (l *lock) ask(limit time.Duration) (time.Time, error) {
 		return time.Time{}, err
 	}
 	m := &azservicebus.ReceivedMessage{LockToken: l.delivery.msg.LockToken}
+	w.metrics.Operation("renew")
 	_, err = do(ctx, c, limit, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, c.receiver.RenewMessageLock(ctx, m, nil)
 	})

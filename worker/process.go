@@ -26,7 +26,8 @@ func (w *Worker) accept(c *client, m *azservicebus.ReceivedMessage) {
 		d.alone = w.pump.lane.claim()
 	}
 	w.pump.take(d.size)
-	w.metrics.Received(d.age(d.received))
+	w.metrics.Received(d.received, d.age(d.received))
+	w.metrics.Move(metrics.Gone, metrics.Waiting)
 	w.drained.start(d)
 	w.deliveries.Go(func() { w.process(d) })
 }
@@ -57,17 +58,21 @@ func (w *Worker) closeIntake() {
 func (w *Worker) process(d *delivery) {
 	ctx, lock := w.hold(w.work, d)
 	result := w.decide(ctx, d)
+	w.metrics.Move(metrics.Waiting, metrics.Settling)
 	// The slot is free as soon as the call has its outcome; settlements under way have a bound of their own, and the lock is
 	// kept until it is this one's turn.
 	w.settling <- struct{}{}
 	w.pump.give(d.size)
 	left := lock.stop()
 	d.lockLost = errors.Is(context.Cause(ctx), handler.ErrLockLost)
+	began := time.Now()
 	result, settled := w.settle(d, result, left)
+	settled.took = time.Since(began)
 	<-w.settling
 	w.past.end(d, result, settled)
 	w.underway.leave(d)
 	w.record(d, result, settled, left)
+	w.metrics.Move(metrics.Settling, metrics.Gone)
 	w.drained.count(d, result, settled)
 	w.pump.lane.leave(d.alone != nil)
 }
@@ -98,8 +103,8 @@ func (w *Worker) decide(ctx context.Context, d *delivery) handler.Result {
 	if d.outlived() {
 		return handler.Result{Outcome: handler.Expired, Detail: "its time to live ended while it waited for its turn"}
 	}
-	w.metrics.InFlight(1)
-	defer w.metrics.InFlight(-1)
+	w.metrics.Move(metrics.Waiting, metrics.Working)
+	defer w.metrics.Move(metrics.Working, metrics.Waiting)
 	start := time.Now()
 	r := w.handle(ctx, d)
 	w.ready.observe(time.Since(start))
@@ -113,6 +118,7 @@ func (w *Worker) decide(ctx context.Context, d *delivery) handler.Result {
 func (w *Worker) handle(ctx context.Context, d *delivery) (r handler.Result) {
 	defer func() {
 		if p := recover(); p != nil {
+			w.metrics.Panicked()
 			r = handler.Result{Outcome: handler.Panic, Detail: fmt.Sprintf("panic: %v", p), Err: errors.New("panic in the handler")}
 			w.log.Error("panic while handling a message", append(d.ids(), zap.Any("panic", p), zap.ByteString("stack", debug.Stack()))...)
 		}
@@ -130,7 +136,7 @@ func interrupted(ctx context.Context) handler.Result {
 
 func newRecord(d *delivery, r handler.Result, s settlement, left time.Duration, now time.Time) metrics.Delivery {
 	record := metrics.Delivery{
-		Outcome: r.Outcome, Settlement: s.kind, Result: s.result, LockRemaining: left, SinceFirst: d.age(now),
+		Outcome: r.Outcome, Settlement: s.kind, Result: s.result, Ended: now, Settling: s.took, LockRemaining: left, SinceFirst: d.age(now),
 		Attempts: d.message.Attempts + r.Attempts, DeliveryCount: d.msg.DeliveryCount,
 	}
 	if d.msg.EnqueuedTime != nil {

@@ -121,7 +121,7 @@ func (p *pump) wake() {
 func (w *Worker) fetch(ctx context.Context) *client {
 	var careful time.Time
 	var out *client
-	silence := silence{ours: w.drained.holds, patience: firstPatience}
+	silence := silence{ours: w.drained.holds, count: func() { w.metrics.Operation("probe") }, patience: firstPatience}
 	for {
 		w.fetching.rest()
 		c, err := w.clients.get(ctx)

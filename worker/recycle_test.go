@@ -118,7 +118,7 @@ func TestReceivesCutShortAtAnyMomentLeaveNoMessageLocked(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		c := newClient(conn, &w.clients.stuck)
+		c := newClient(conn, &w.clients.stuck, w.clients.count)
 		if err := c.probe(t.Context(), warmLimit); err != nil {
 			t.Fatal(err)
 		}

@@ -106,6 +106,7 @@ func (w *Worker) sendCopy(ctx context.Context, d *delivery, m *azservicebus.AMQP
 			return false, true, nil
 		}
 		start := time.Now()
+		w.metrics.Operation("schedule")
 		_, err = do(ctx, c, sendLimit, func(ctx context.Context) (struct{}, error) {
 			return struct{}{}, c.sender.SendAMQPAnnotatedMessage(ctx, m, nil)
 		})

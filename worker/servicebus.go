@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"strings"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
@@ -187,7 +188,17 @@ func detached(err error) bool {
 // throttled tells whether the broker asked for a pause; its documentation asks for at least 2 seconds.
 func throttled(err error) bool {
 	wedge, ok := errors.AsType[*wedgeError](err)
-	return ok && wedge.condition == conditionServerBusy || hasCondition(err, conditionServerBusy)
+	return ok && wedge.condition == conditionServerBusy || answersBusy(err)
+}
+
+// answersBusy is throttled for the answer to a call: by an AMQP condition, or the status of the management node, which the
+// SDK tells in a type of its own.
+func answersBusy(err error) bool {
+	status, ok := errors.AsType[interface {
+		error
+		RPCCode() int
+	}](err)
+	return ok && status.RPCCode() == http.StatusServiceUnavailable || hasCondition(err, conditionServerBusy)
 }
 
 const conditionServerBusy = "com.microsoft:server-busy"

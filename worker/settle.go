@@ -35,6 +35,7 @@ type settlement struct {
 	kind, result string
 	// back is when the request comes back, zero when it does not.
 	back time.Time
+	took time.Duration // all of it, set when it is over
 	err  error
 }
 
@@ -153,6 +154,7 @@ func (w *Worker) settleBy(ctx context.Context, d *delivery, kind string, call se
 			m = &azservicebus.ReceivedMessage{LockToken: d.msg.LockToken}
 		}
 		start := time.Now()
+		w.metrics.Operation(kind)
 		_, err = do(ctx, c, settleTry, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx, c.receiver, m, try) })
 		switch {
 		case err == nil:

@@ -45,6 +45,7 @@ type stack struct {
 	credential azcore.TokenCredential // of the client
 	dial       func(context.Context) (net.Conn, error)
 	network    atomic.Pointer[func(context.Context) (net.Conn, error)] // replaces dial while set
+	registry   *prometheus.Registry                                    // of the last worker
 	status     func() worker.Status                                    // of the last worker
 	wrap       func(worker.Handler) worker.Handler                     // nil: the handler as it is
 	stop       context.CancelFunc
@@ -94,7 +95,8 @@ func (s *stack) start(t *testing.T) {
 	core, logs := observer.New(zapcore.DebugLevel)
 	s.logs = logs
 	log := zap.New(core)
-	m := metrics.New(prometheus.NewRegistry(), "test", []string{s.client.Endpoint()})
+	s.registry = prometheus.NewRegistry()
+	m := metrics.New(s.registry, "test", []string{s.client.Endpoint()})
 	gates := worker.NewGates([]string{s.client.Endpoint()}, 0, m, log)
 	policy := s.policy
 	policy.Accounts = map[string]handler.Account{s.client.Endpoint(): s.client}

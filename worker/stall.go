@@ -46,7 +46,9 @@ func (e *stalledError) Error() string {
 // silence follows how long a link delivers nothing with credit out. It belongs to the receive loop.
 type silence struct {
 	// ours tells whether we hold a message ourselves.
-	ours   func(sequence int64) bool
+	ours func(sequence int64) bool
+	// count records a look.
+	count  func()
 	client *client
 	// lasted is how long receives have waited in vain, looked what it was at the last look.
 	lasted, looked time.Duration
@@ -59,13 +61,15 @@ type silence struct {
 }
 
 // broken records that a message arrived.
-func (s *silence) broken() { *s = silence{ours: s.ours, client: s.client, patience: firstPatience} }
+func (s *silence) broken() {
+	*s = silence{ours: s.ours, count: s.count, client: s.client, patience: firstPatience}
+}
 
 // endured adds a receive in vain and, when it is time, looks into the queue. It ends a client whose link is dead, and tells
 // whether anything was found out.
 func (s *silence) endured(ctx context.Context, c *client, wait time.Duration) (proof bool) {
 	if c != s.client {
-		*s = silence{ours: s.ours, client: c, patience: s.patience}
+		*s = silence{ours: s.ours, count: s.count, client: c, patience: s.patience}
 	}
 	s.lasted += wait
 	switch {
@@ -76,6 +80,7 @@ func (s *silence) endured(ctx context.Context, c *client, wait time.Duration) (p
 		return false
 	}
 	s.looked = s.lasted
+	s.count()
 	err := s.look(ctx)
 	switch {
 	case ctx.Err() != nil: // our own end cuts the look short

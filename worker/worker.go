@@ -195,6 +195,8 @@ type Status struct {
 	// Attached: a receiver is connected. Detached says why not.
 	Attached bool
 	Detached error
+	// Refused: Service Bus has refused the identity, or the key.
+	Refused bool
 	// Draining: the worker has been told to stop.
 	Draining bool
 	// ClosedGates lists "endpoint: cause".
@@ -204,5 +206,5 @@ type Status struct {
 // Status returns the state of the worker now.
 func (w *Worker) Status() Status {
 	attached, err := w.clients.attached()
-	return Status{Attached: attached, Detached: err, Draining: w.draining.Load(), ClosedGates: w.gates.Closed()}
+	return Status{Attached: attached, Detached: err, Refused: unauthorized(err), Draining: w.draining.Load(), ClosedGates: w.gates.Closed()}
 }

@@ -139,6 +139,7 @@ func (c runCommand) run(ctx context.Context, env app.Environment, std streams, d
 	}
 	deps.Log = log.With(app.PlatformFields(env)...)
 	deps.Registry, deps.Version = prometheus.NewRegistry(), readBuild().Version
+	deps.LogLinesDropped = sink.Dropped
 	process, err := app.Build(s, deps)
 	if err != nil {
 		return err

@@ -7,6 +7,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"slices"
+	"strings"
 	"sync"
 	"time"
 
@@ -28,6 +30,8 @@ type Deps struct {
 	Registry *prometheus.Registry
 	// Version goes into the build_info series.
 	Version string
+	// LogLinesDropped counts the lines that Log could not write; nil where that is not known.
+	LogLinesDropped func() int64
 	// Dial replaces the Service Bus SDK's own dialling; nil in production.
 	Dial func(context.Context) (net.Conn, error)
 	// Transport returns the transport to a Batch endpoint; nil, or a nil result, takes package batchapi's own.
@@ -80,7 +84,18 @@ func Build(s Settings, d Deps) (*App, error) {
 	}
 	a := &App{listen: s.Operation.Listen, log: d.Log, worker: w, clients: clients, endpoints: len(list)}
 	a.admin = newAdmin(d.Registry, a.Status)
+	m.Follow(func() metrics.State { return state(w.Status(), d.LogLinesDropped) })
 	return a, nil
+}
+
+// state is what the series of state show of a worker.
+func state(s worker.Status, dropped func() int64) metrics.State {
+	usable := !s.Refused && !slices.ContainsFunc(s.ClosedGates, func(gate string) bool { return strings.HasSuffix(gate, ": auth") })
+	now := metrics.State{Attached: s.Attached, CredentialUsable: usable}
+	if dropped != nil {
+		now.LogLinesDropped = dropped()
+	}
+	return now
 }
 
 func (s *Settings) needsCredential(list []endpoint) bool { return len(s.hosts(list)) > 0 }

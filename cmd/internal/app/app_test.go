@@ -20,6 +20,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"batchterminator/metrics"
 	"batchterminator/worker"
 )
 
@@ -288,4 +289,41 @@ func TestRunReturnsWhatTheWorkerGotStuckOn(t *testing.T) {
 		}
 		close(forever)
 	})
+}
+
+// What the series of state show, and what a scrape by Prometheus gets.
+func TestTheStateOfTheProcessIsAMetric(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		status worker.Status
+		want   metrics.State
+	}{
+		"starting":               {worker.Status{}, metrics.State{CredentialUsable: true}},
+		"working":                {worker.Status{Attached: true}, metrics.State{Attached: true, CredentialUsable: true}},
+		"refused by Service Bus": {worker.Status{Refused: true}, metrics.State{}},
+		"refused by Batch":       {worker.Status{Attached: true, ClosedGates: []string{"https://acme: auth"}}, metrics.State{Attached: true}},
+		"throttled":              {worker.Status{Attached: true, ClosedGates: []string{"https://acme: throttle"}}, metrics.State{Attached: true, CredentialUsable: true}},
+	} {
+		if diff := cmp.Diff(c.want, state(c.status, nil)); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", name, diff)
+		}
+	}
+	d := deps()
+	d.LogLinesDropped = func() int64 { return 7 }
+	a, err := Build(emulated(), d)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
+	w := httptest.NewRecorder()
+	a.Handler().ServeHTTP(w, r)
+	if kind := w.Header().Get("Content-Type"); !strings.HasPrefix(kind, "application/openmetrics-text") {
+		t.Errorf("asked for OpenMetrics, got %s", kind)
+	}
+	for _, want := range []string{"batch_terminator_log_lines_dropped_total 7.0\n", "batch_terminator_credential_usable 1.0\n", "batch_terminator_receiver_attached 0.0\n", "# EOF\n"} {
+		if !strings.Contains(w.Body.String(), want) {
+			t.Errorf("no %q", want)
+		}
+	}
 }

@@ -29,6 +29,6 @@ func (c counter) Do(req *policy.Request) (*http.Response, error) {
 	if resp != nil {
 		status = resp.StatusCode
 	}
-	c.metrics.Request(c.endpoint, status, time.Since(start))
+	c.metrics.Request(c.endpoint, status, time.Since(start), "")
 	return resp, err
 }

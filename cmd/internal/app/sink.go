@@ -21,7 +21,8 @@ const (
 type Sink struct {
 	w       io.Writer
 	lines   chan []byte
-	dropped atomic.Int64
+	dropped atomic.Int64 // not reported yet
+	total   atomic.Int64 // dropped ever
 	closing chan struct{}
 	done    chan struct{}
 }
@@ -38,10 +39,18 @@ func (s *Sink) Write(line []byte) (int, error) {
 	select {
 	case s.lines <- bytes.Clone(line):
 	default:
-		s.dropped.Add(1)
+		s.drop()
 	}
 	return len(line), nil
 }
+
+func (s *Sink) drop() {
+	s.dropped.Add(1)
+	s.total.Add(1)
+}
+
+// Dropped returns how many lines were dropped since the start.
+func (s *Sink) Dropped() int64 { return s.total.Load() }
 
 // run is the only one that writes to w.
 func (s *Sink) run() {
@@ -61,7 +70,7 @@ func (s *Sink) run() {
 
 func (s *Sink) write(line []byte) {
 	if _, err := s.w.Write(line); err != nil {
-		s.dropped.Add(1)
+		s.drop()
 		return
 	}
 	if n := s.dropped.Swap(0); n > 0 {

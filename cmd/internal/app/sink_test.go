@@ -52,6 +52,9 @@ func TestLogThatHangsHoldsNobodyUp(t *testing.T) {
 		s.Close() // and nobody who ends
 		close(out.release)
 		<-s.done
+		if n := s.Dropped(); n != 10 {
+			t.Errorf("%d lines dropped in all, want 10", n)
+		}
 		if !strings.Contains(out.String(), `"lines":10}`) || strings.Count(out.String(), "line\n") != sinkLines {
 			t.Errorf("%d lines written, and %.200s", strings.Count(out.String(), "line\n"), out.String())
 		}
