@@ -44,7 +44,7 @@ func TestEachThrottlingByTheBrokerIsCountedOnce(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
+			inBubble(t, servicebustest.QueueConfig{LockDuration: 30 * time.Second}, func(t *testing.T, s *stack) {
 				time.Sleep(10 * time.Second)
 				if n := s.metric(t, "servicebus_throttled_total"); n != 0 {
 					t.Errorf("%v before anything", n)
