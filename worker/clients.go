@@ -55,8 +55,12 @@ type clients struct {
 	farewells sync.WaitGroup // background closes, waited for by run
 }
 
+// ConnectionLog names the logger of what happens to the connection. While Service Bus is out of reach it says the same over
+// and over; nothing that became of a message is logged there.
+const ConnectionLog = "connection"
+
 func newClients(connect func() (*connection, error), m *metrics.Metrics, log *zap.Logger) *clients {
-	return &clients{connect: connect, metrics: m, log: log, settledIn: settledAfter, arrived: make(chan struct{})}
+	return &clients{connect: connect, metrics: m, log: log.Named(ConnectionLog), settledIn: settledAfter, arrived: make(chan struct{})}
 }
 
 // get returns a client that works, waiting for one as long as ctx allows.

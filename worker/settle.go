@@ -203,7 +203,7 @@ type deliveryLine struct {
 
 // MarshalLogObject implements [zapcore.ObjectMarshaler].
 func (l *deliveryLine) MarshalLogObject(e zapcore.ObjectEncoder) error {
-	e.AddString("message_id", l.d.msg.MessageID)
+	e.AddString("message_id", bounded(l.d.msg.MessageID))
 	e.AddInt64("sequence_number", l.d.sequence())
 	e.AddUint32("delivery_count", l.d.msg.DeliveryCount)
 	e.AddString("outcome", l.r.Outcome.String())
@@ -231,7 +231,17 @@ func (l *deliveryLine) MarshalLogObject(e zapcore.ObjectEncoder) error {
 		e.AddString("requested_by", l.r.Request.RequestedBy)
 	}
 	if l.s.err != nil {
-		e.AddString("settle_error", l.s.err.Error())
+		e.AddString("settle_error", bounded(l.s.err.Error()))
 	}
 	return nil
+}
+
+// maxLogged bounds a value on a log line that somebody else chose, in bytes. What they may be made of is the encoder's care.
+const maxLogged = 1 << 10
+
+func bounded(s string) string {
+	if len(s) <= maxLogged {
+		return s
+	}
+	return s[:maxLogged] + "..."
 }

@@ -138,6 +138,7 @@ func (c runCommand) run(ctx context.Context, env app.Environment, std streams, d
 		return err
 	}
 	deps.Log = log.With(app.PlatformFields(env)...)
+	defer app.BridgeSDKLog(deps.Log)()
 	deps.Registry, deps.Version = prometheus.NewRegistry(), readBuild().Version
 	deps.LogLinesDropped = sink.Dropped
 	process, err := app.Build(s, deps)

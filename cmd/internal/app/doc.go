@@ -12,7 +12,12 @@
 //	app.go         Build and Run
 //	count.go       counts and times every Batch call
 //	admin.go       /metrics, /healthz, /readyz
-//	logger.go      the log
+//	logger.go      the log: its two forms
+//	logline.go     nothing in a field ends a line or acts on a terminal
+//	logconsole.go  the form for people
+//	logsample.go   which lines may be left out when they repeat
+//	logsdk.go      the Azure SDK's own log, at debug
+//	sink.go        between the log and where it is written
 //
 // # Why settings are checked here and again below
 //

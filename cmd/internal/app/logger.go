@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -14,7 +15,8 @@ var (
 	logFormats = []string{"json", "console"}
 )
 
-// NewLogger returns a logger that writes whole lines to w. There is no sampling: promise P10 counts on every line.
+// NewLogger returns a logger that writes whole lines to w: one for each entry, whatever is in it, and none with a control
+// character. Only loggers named in repeating are sampled: promise P10 counts on every other line.
 func NewLogger(level, format string, w io.Writer) (*zap.Logger, error) {
 	if !slices.Contains(logLevels, level) || !slices.Contains(logFormats, format) {
 		return nil, fmt.Errorf("log: level %q, format %q: want one of %v and one of %v", level, format, logLevels, logFormats)
@@ -23,17 +25,28 @@ func NewLogger(level, format string, w io.Writer) (*zap.Logger, error) {
 	if err != nil {
 		return nil, fmt.Errorf("log: %w", err)
 	}
+	encoder := newConsoleEncoder()
+	if format == "json" {
+		encoder = newJSONEncoder()
+	}
+	return zap.New(sampleRepeats(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), least))), nil
+}
+
+func newJSONEncoder() zapcore.Encoder {
 	config := zap.NewProductionEncoderConfig()
 	config.TimeKey = "time"
 	config.EncodeTime = zapcore.RFC3339NanoTimeEncoder
 	config.EncodeDuration = zapcore.StringDurationEncoder
-	encoder := zapcore.NewJSONEncoder(config)
-	if format == "console" {
-		config.EncodeLevel = zapcore.CapitalLevelEncoder
-		config.EncodeTime = zapcore.TimeEncoderOfLayout("15:04:05.000")
-		encoder = zapcore.NewConsoleEncoder(config)
-	}
-	return zap.New(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), least)), nil
+	return jsonEncoder{zapcore.NewJSONEncoder(config)}
+}
+
+// newConsoleEncoder leaves what heads a line to the console form itself, and has times and durations as short as a person
+// reads them.
+func newConsoleEncoder() zapcore.Encoder {
+	return consoleEncoder{zapcore.NewJSONEncoder(zapcore.EncoderConfig{
+		SkipLineEnding: true, EncodeTime: zapcore.TimeEncoderOfLayout(clock),
+		EncodeDuration: func(d time.Duration, e zapcore.PrimitiveArrayEncoder) { e.AppendString(brieflyLasting(d)) },
+	})}
 }
 
 // PlatformFields tell the replicas of a Container App apart, where the process runs in one.

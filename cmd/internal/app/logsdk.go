@@ -1,0 +1,47 @@
+package app
+
+import (
+	"regexp"
+	"strings"
+
+	azlog "github.com/Azure/azure-sdk-for-go/sdk/azcore/log"
+	"go.uber.org/zap"
+)
+
+// maxSDKText bounds one line of the SDK, in bytes.
+const maxSDKText = 2 << 10
+
+// credentials are what no line may hold. The SDK hides them by itself; this is for the day that it forgets one.
+var credentials = regexp.MustCompile(`(?i)(bearer\s+|sharedaccesssignature[ =]\s*|(?:sig|sharedaccesskey|accountkey|client_secret|client_assertion|assertion|access_token|refresh_token|password)["']?\s*[=:]\s*["']?)[^\s"'&;,]+|eyJ[\w-]{8,}\.[\w-]+(?:\.[\w-]*)?`)
+
+// BridgeSDKLog has the Azure SDK's own log written at debug: connections, tokens asked for, requests and responses without
+// their bodies. At a higher level it does nothing, since the SDK renders its lines as soon as anyone listens.
+//
+// The listener belongs to the whole process and may not be set while the SDK is in use, which is why only a program's start
+// calls this. The returned function takes the listener away.
+func BridgeSDKLog(log *zap.Logger) (stop func()) {
+	if !log.Core().Enabled(zap.DebugLevel) {
+		return func() {}
+	}
+	azlog.SetListener(sdkListener(log.Named("sdk")))
+	return func() { azlog.SetListener(nil) }
+}
+
+func sdkListener(log *zap.Logger) func(azlog.Event, string) {
+	return func(event azlog.Event, text string) {
+		if event == azlog.EventResponseError {
+			return // it repeats the response with its body
+		}
+		log.Debug("azure sdk", zap.String("event", string(event)), zap.String("text", harmless(text)))
+	}
+}
+
+// harmless makes one bounded line without credentials of what the SDK says.
+func harmless(text string) string {
+	text = credentials.ReplaceAllString(text, "${1}REDACTED")
+	text = strings.Join(strings.Fields(text), " ")
+	if len(text) > maxSDKText {
+		text = text[:maxSDKText] + "..."
+	}
+	return text
+}
