@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
+	"strings"
 
 	"github.com/prometheus/client_golang/prometheus"
 	dto "github.com/prometheus/client_model/go"
@@ -60,7 +62,9 @@ func (s *Series) expose(f *dto.MetricFamily) {
 	see(buckets, "le", "+Inf")
 	for _, m := range f.GetMetric() {
 		for _, b := range m.GetHistogram().GetBucket() {
-			see(buckets, "le", fmt.Sprint(b.GetUpperBound()))
+			for _, spelling := range spellings(b.GetUpperBound()) {
+				see(buckets, "le", spelling)
+			}
 		}
 	}
 	s.names[name].counter = true // a native histogram is rated as it is
@@ -68,6 +72,15 @@ func (s *Series) expose(f *dto.MetricFamily) {
 		s.names[name+part] = &family{counter: true, values: values}
 	}
 	s.names[name+"_bucket"] = &family{counter: true, values: buckets}
+}
+
+// spellings are the ways in which the two text formats, and with them two versions of Prometheus, write a bucket's bound.
+func spellings(bound float64) []string {
+	plain := strconv.FormatFloat(bound, 'g', -1, 64)
+	if strings.ContainsAny(plain, ".eI") {
+		return []string{plain}
+	}
+	return []string{plain, plain + ".0"}
 }
 
 func see(values map[string]map[string]bool, name, value string) {
@@ -152,6 +165,9 @@ func (s *Series) matcher(metric string, f *family, m *labels.Matcher) (problems 
 		return []string{fmt.Sprintf("%s has no label %s", metric, m.Name)}
 	case values == nil:
 		return nil
+	}
+	if _, err := strconv.Atoi(m.Value); err == nil && m.Name == "le" {
+		return []string{fmt.Sprintf("%s is written with le=\"%s.0\" too: want le=~\"%s(.0)?\"", metric, m.Value, m.Value)}
 	}
 	wanted := m.SetMatches() // of a|b, each
 	if m.Type == labels.MatchEqual || m.Type == labels.MatchNotEqual {
