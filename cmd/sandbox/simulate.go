@@ -68,6 +68,9 @@ func writeSimulation(w io.Writer, form string, r simulate.Result) error {
 		r.Seed, r.Hours, r.Seconds, r.Requests, r.Messages, r.Calls, r.Faults, r.Workers, r.Kills)
 	line("Lost %d, duplicated ends %d, recovered %d, burned deliveries %d\n", r.Lost, r.DuplicatedEnds, r.Recovered, r.Burned)
 	promiseLines(line, r.Lines)
+	for _, story := range r.Stories {
+		line("\n%s", story)
+	}
 	switch {
 	case r.Problem != "":
 		line("\nThe simulation ended early: %s", r.Problem)

@@ -1,6 +1,7 @@
 package simulate
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -29,17 +30,19 @@ func momentary() []breakage {
 		return breakage{name: name, weight: weight, begin: func(s *simulation, r *rand.Rand) func() { do(s, r); return nil }}
 	}
 	return []breakage{
-		at("F12: all connections are cut", 4, func(s *simulation, _ *rand.Rand) { s.cut(func() { s.bus.DropConnections() }) }),
+		at("F12: all connections are cut", 4, func(s *simulation, _ *rand.Rand) {
+			s.cut("all connections are cut", func() { s.bus.DropConnections() })
+		}),
 		at("all connections are closed", 3, func(s *simulation, r *rand.Rand) {
-			s.cut(func() { s.bus.CloseConnections(pick(r, conditions), byTheSimulation) })
+			s.cut("all connections are closed", func() { s.bus.CloseConnections(pick(r, conditions), byTheSimulation) })
 		}),
 		at("F2: all links are detached", 3, func(s *simulation, r *rand.Rand) {
-			s.cut(func() { s.bus.DetachLinks(queueName, pick(r, conditions), byTheSimulation) })
+			s.cut("all links are detached", func() { s.bus.DetachLinks(queueName, pick(r, conditions), byTheSimulation) })
 		}),
 		at("F20: the management links are detached", 2, func(s *simulation, r *rand.Rand) {
-			s.cut(func() { s.bus.DetachLinks(queueName+"/$management", pick(r, conditions), byTheSimulation) })
+			s.cut("the management links are detached", func() { s.bus.DetachLinks(queueName+"/$management", pick(r, conditions), byTheSimulation) })
 		}),
-		at("F19: all tokens expire", 2, func(s *simulation, _ *rand.Rand) { s.cut(s.bus.ExpireTokens) }),
+		at("F19: all tokens expire", 2, func(s *simulation, _ *rand.Rand) { s.cut("all tokens expire", s.bus.ExpireTokens) }),
 		next("a connection is cut", 6, verdict.Cut, []sb.Op{sb.Open, sb.CBS, sb.Attach, sb.AttachNode, sb.Flow, sb.Deliver, sb.Settle, sb.SettleEcho, sb.Send, sb.RenewLock, sb.Management, sb.Reply},
 			func(*rand.Rand) sb.Fault { return sb.DropConnection() }),
 		next("a session ends", 3, verdict.Cut, []sb.Op{sb.Attach, sb.Flow, sb.Deliver, sb.Settle, sb.SettleEcho, sb.Send},
@@ -64,7 +67,7 @@ func momentary() []breakage {
 		next("F13: a slow delivery", 2, verdict.Passing, []sb.Op{sb.Deliver}, func(*rand.Rand) sb.Fault { return sb.SlowTransfer(5, 300*time.Millisecond) }),
 		at("a delivery is lost", 2, func(s *simulation, _ *rand.Rand) {
 			s.bus.OnNext(sb.Deliver, sb.Swallow(), sb.When(func(c sb.Call) bool {
-				s.note(verdict.Fault{Kind: verdict.Cut, At: time.Now(), Message: c.MessageID})
+				s.note(verdict.Fault{Kind: verdict.Cut, At: time.Now(), Message: c.MessageID, Name: "a delivery is lost"})
 				return true
 			}))
 		}),
@@ -76,7 +79,7 @@ func momentary() []breakage {
 func next(name string, weight int, kind verdict.Kind, ops []sb.Op, fault func(*rand.Rand) sb.Fault) breakage {
 	return breakage{name: name, weight: weight, begin: func(s *simulation, r *rand.Rand) func() {
 		op, f := pick(r, ops), fault(r)
-		return s.bus.OnNext(op, f, sb.Times(1+r.IntN(3)), s.noted(kind)).Remove
+		return s.bus.OnNext(op, f, sb.Times(1+r.IntN(3)), s.noted(name, kind)).Remove
 	}}
 }
 
@@ -84,9 +87,9 @@ func next(name string, weight int, kind verdict.Kind, ops []sb.Op, fault func(*r
 const released = 5 * time.Second
 
 // noted is the last condition of a fault, so that it is asked only when the fault strikes.
-func (s *simulation) noted(kind verdict.Kind) sb.FaultOption {
+func (s *simulation) noted(name string, kind verdict.Kind) sb.FaultOption {
 	return sb.When(func(c sb.Call) bool {
-		f := verdict.Fault{Kind: kind, At: time.Now()}
+		f := verdict.Fault{Kind: kind, At: time.Now(), Name: fmt.Sprintf("%s, %v %s", name, c.Op, c.Settlement)}
 		switch {
 		case c.Settlement == "release" && c.Op == sb.SettleEcho: // the SDK waits for it in its next receive, and keeps what comes
 			f.Kind, f.Until = verdict.Cut, f.At.Add(released)
@@ -101,8 +104,8 @@ func (s *simulation) noted(kind verdict.Kind) sb.FaultOption {
 }
 
 // cut does what breaks connections or links.
-func (s *simulation) cut(do func()) {
-	s.note(verdict.Fault{Kind: verdict.Cut, At: time.Now()})
+func (s *simulation) cut(name string, do func()) {
+	s.note(verdict.Fault{Kind: verdict.Cut, At: time.Now(), Name: name})
 	do()
 }
 
@@ -117,7 +120,7 @@ func lasting() []breakage {
 		return deaf(name, weight, lasts, func(s *simulation, r *rand.Rand) func() {
 			end := s.bus.OnNext(op, f(r), sb.Keep()).Remove
 			if drop {
-				s.cut(func() { s.bus.DropConnections() })
+				s.cut(name, func() { s.bus.DropConnections() })
 			}
 			return end
 		})
@@ -130,7 +133,7 @@ func lasting() []breakage {
 		// No network lets a connection live on that has lost bytes.
 		deaf("F12: dark connections", 4, append(short, long...), func(s *simulation, _ *rand.Rand) func() {
 			s.bus.MuteConnections(true)
-			return func() { s.cut(func() { s.bus.ResetConnections() }) }
+			return func() { s.cut("dark connections are reset", func() { s.bus.ResetConnections() }) }
 		}),
 		deaf("F1: mute links", 2, long, func(s *simulation, _ *rand.Rand) func() {
 			s.bus.MuteLinks(queueName, true)

@@ -65,7 +65,7 @@ func (s *simulation) planFault(a *agenda, b breakage, at, lasts time.Duration, s
 			})
 		}
 		if lasts > 0 {
-			s.note(verdict.Fault{Kind: b.kind, At: time.Now(), Until: time.Now().Add(lasts)})
+			s.note(verdict.Fault{Kind: b.kind, At: time.Now(), Until: time.Now().Add(lasts), Name: b.name})
 		}
 	})
 }

@@ -89,6 +89,9 @@ func day(t *testing.T, seed uint64) {
 			t.Errorf("%s %s: %s", l.ID, l.Name, l.Detail)
 		}
 	}
+	for _, story := range r.Stories {
+		t.Log(story)
+	}
 	if t.Failed() {
 		t.Logf("go run ./cmd/sandbox simulate --seed %d --verbose", seed)
 	}

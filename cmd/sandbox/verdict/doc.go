@@ -13,6 +13,7 @@
 //	promises.go    P1 to P6
 //	operation.go   P7 to P10: bounds, stops, accounts
 //	invariants.go  I2, I4 and I12, which no promise has in it
+//	story.go       all that is known of a request that went wrong
 //	pace.go        how long requests took, and how soon the pace was back
 //
 // # Fairness

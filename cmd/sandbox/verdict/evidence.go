@@ -61,6 +61,8 @@ type Fault struct {
 	Until time.Time
 	// Message limits it to the messages with this id.
 	Message string
+	// Name is what it is called, for the reader only.
+	Name string
 }
 
 // touches tells whether the fault is under way at some time between the two.

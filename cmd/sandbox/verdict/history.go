@@ -47,6 +47,7 @@ type message struct {
 	number   int // of the redelivery; 0 for an original
 	accepted time.Time
 	locks    []*lock
+	events   []servicebustest.Event
 	// ends are the events that ended it: one, unless something is wrong.
 	ends []servicebustest.Event
 }
@@ -132,7 +133,7 @@ func taskKey(job, task string) string { return strings.ToLower(job + "/" + task)
 
 // read adds one message of the ledger.
 func (h *history) read(l *life, number int, of servicebustest.MessageHistory) {
-	m := &message{id: of.MessageID, number: number}
+	m := &message{id: of.MessageID, number: number, events: of.Events}
 	open := map[servicebustest.LockToken]*lock{}
 	for i, e := range of.Events {
 		if i == 0 {

@@ -150,13 +150,19 @@ func (h *history) p4() Line {
 func (h *history) burned() (wrong []string) {
 	for _, k := range h.locks {
 		switch {
-		case k.end == servicebustest.EventAbandoned && k.excuse == none:
+		case !k.burned():
+		case k.end == servicebustest.EventAbandoned:
 			wrong = append(wrong, k.life.ID+" was abandoned")
-		case k.end == servicebustest.EventLockExpired && k.excuse == none:
+		default:
 			wrong = append(wrong, fmt.Sprintf("%s: the lock of %s ended by itself at %s", k.life.ID, k.from.UTC().Format(time.TimeOnly), k.to.UTC().Format(time.TimeOnly)))
 		}
 	}
 	return wrong
+}
+
+// burned tells whether the delivery raised the delivery count for nothing.
+func (k *lock) burned() bool {
+	return k.excuse == none && (k.end == servicebustest.EventAbandoned || k.end == servicebustest.EventLockExpired)
 }
 
 func (h *history) p5() Line {

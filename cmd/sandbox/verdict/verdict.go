@@ -33,6 +33,8 @@ type Verdict struct {
 	MaxLocked int `json:"maxLocked"`
 	// Repeated counts calls for what had been terminated before, by a worker that could have known.
 	Repeated int `json:"repeated"`
+	// Stories tell of the first few requests with a burned delivery, or without an end, line by line.
+	Stories []string `json:"stories,omitempty"`
 	// Pace is how long requests took.
 	Pace Pace `json:"-"`
 }
@@ -66,6 +68,7 @@ func Judge(e Evidence) Verdict {
 		Lost: len(h.lost()), DuplicatedEnds: h.duplicatedEnds(), Recovered: h.recovered(), Burned: len(h.burned()),
 		Excused:   Excused{OnTheWire: h.excused(onTheWire), Killed: h.excused(killed), Deaf: h.excused(deaf), Ended: h.excused(ended), Refused: h.excused(refused)},
 		MaxLocked: h.maxHeld(), Repeated: len(h.repeated()), Pace: h.pace(),
+		Stories: h.stories(),
 	}
 	v.Lines = []Line{
 		h.p1(), h.p2(), h.p3(), h.p4(), h.p5(), h.p6(), h.p7(), h.p8(), h.p9(), h.p10(),

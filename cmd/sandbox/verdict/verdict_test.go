@@ -3,6 +3,7 @@ package verdict
 import (
 	"net/http"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -287,5 +288,34 @@ func TestDeliveryThatIsSentTwiceHasTwoRecords(t *testing.T) {
 	w.Recorded++
 	if v := w.judge(); !slices.Equal(v.Broken(), []string{"P10"}) {
 		t.Errorf("broken: %q, want only P10", v.Broken())
+	}
+}
+
+// What the ledgers know of a request that went wrong is told line by line, in the order of time.
+func TestStoryTellsOfABurnedDelivery(t *testing.T) {
+	t.Parallel()
+	w := healthy()
+	w.forget()
+	w.Faults = []Fault{{Kind: Passing, At: at(10), Until: at(20), Name: "slow answers"}, {Kind: Cut, At: at(90), Name: "long after"}}
+	v := w.judge()
+	if len(v.Stories) != 1 {
+		t.Fatalf("%d stories; want that of the request with the burned delivery: %q", len(v.Stories), v.Stories)
+	}
+	var told []string
+	for _, line := range strings.Split(v.Stories[0], "\n") {
+		_, what, _ := strings.Cut(line, "  ")
+		what, _, _ = strings.Cut(what, ", lock")
+		told = append(told, what)
+	}
+	want := []string{
+		"", "worker 1 starts", "message 1 (redelivery 0): enqueued", "message 1 (redelivery 0): delivered", "call TerminateTask: 204 , acted true",
+		"fault: slow answers", "end of the fault: slow answers", "message 1 (redelivery 0): lock expired",
+		"message 1 (redelivery 0): delivered", "message 1 (redelivery 0): completed", "worker 1 is told to stop", "worker 1 has ended:",
+	}
+	if !slices.Equal(told, want) {
+		t.Errorf("told %q\nwant %q", told, want)
+	}
+	if stories := healthy().judge().Stories; stories != nil {
+		t.Errorf("a healthy run has stories: %q", stories)
 	}
 }
