@@ -3,6 +3,7 @@
 //
 //	sandbox demo     publishes a realistic mix of requests, breaks things on the way, and checks the worker's promises
 //	sandbox chaos    lets many faults and the deaths of processes loose on several workers under load, and checks the same
+//	sandbox drill    lets five faults come and go while the metrics are watched, for practice
 //	sandbox simulate lets days of production pass in virtual time, everything that can break included
 //	sandbox serve    keeps Service Bus and Batch running, for the worker and any official SDK
 //
@@ -16,6 +17,7 @@
 //	chaos.go      one run of chaos from start to the idle end; chaosreport.go judges and reports
 //	storm.go      the faults of a run, one after the other; stormfaults.go and stormprocess.go list them
 //	fleet.go      the workers as processes, child.go one of them, workercommand.go what it runs, watch.go what it takes
+//	drill.go      production with a fault now and then; drillfaults.go lists them, drillpage.go is what Prometheus reads
 //	simulate.go   days in seconds; package simulate lets them pass
 //	serve.go      the two services for other programs, also in place of Microsoft's emulator
 //	introduce.go  what serve says about how to connect
@@ -38,6 +40,7 @@ const queueName = app.DefaultQueue
 type commandLine struct {
 	Demo     demoCommand     `cmd:"" help:"Run everything once and check the promises; exits 0 only if all hold."`
 	Chaos    chaosCommand    `cmd:"" help:"Kill, freeze and scale workers under load while everything breaks, and check the promises."`
+	Drill    drillCommand    `cmd:"" help:"Let five faults come and go, one after the other, while metrics, dashboard and alerts are watched."`
 	Simulate simulateCommand `cmd:"" help:"Let days of production pass in seconds of virtual time, with faults drawn from a seed; exits 0 only if every promise holds."`
 	Serve    serveCommand    `cmd:"" help:"Keep a Service Bus and a Batch account running on this machine."`
 
@@ -72,6 +75,8 @@ func run(ctx context.Context, args []string, env app.Environment, stdout, stderr
 		err = cli.Chaos.run(ctx, stdout, stderr)
 	case "worker":
 		err = cli.Worker.run(ctx, stderr)
+	case "drill":
+		err = cli.Drill.run(ctx, stdout)
 	case "simulate":
 		err = cli.Simulate.run(ctx, stdout, stderr)
 	default:
