@@ -35,8 +35,9 @@ type Report struct {
 	// Finished were decided and settled, HandedBack were put back into the queue, Left keep their lock until it ends by itself.
 	// Handing back raises no delivery count, but for the message of a panic and where copies cannot be sent.
 	Finished, HandedBack, Left int
-	// Took is the time from the signal to the end.
-	Took time.Duration
+	// Took is the time from the signal to the end. Spare is what that left of the grace period, less the reserve for the
+	// process to end.
+	Took, Spare time.Duration
 	// Stuck wraps ErrStuck when the worker ended by itself; nil after a stop signal.
 	Stuck error
 }
@@ -169,7 +170,7 @@ func (w *Worker) drain(begun time.Time, endClients func(), clients *sync.WaitGro
 	waitUntil(clients, end)
 	waitUntil(&w.deliveries, end) // those given up are still recorded
 	report := w.drained.result()
-	report.Took = time.Since(begun)
+	report.Took, report.Spare = time.Since(begun), time.Until(end)
 	w.metrics.Drained(report.Took, report.Finished, report.HandedBack, report.Left)
 	w.log.Info("drained", zap.Int("finished", report.Finished), zap.Int("handed_back", report.HandedBack),
 		zap.Int("left_to_their_locks", report.Left), zap.Duration("took", report.Took))

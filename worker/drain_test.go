@@ -24,7 +24,7 @@ func TestDrainFinishesWhatIsInFlight(t *testing.T) {
 		time.Sleep(time.Second)
 		queue.add(message("late", 99))
 		report := r.end()
-		equal(t, "report", report, Report{Finished: 4, Took: 9 * time.Second})
+		equal(t, "report", report, Report{Finished: 4, Took: 9 * time.Second, Spare: 19 * time.Second})
 		equal(t, "deliveries of what came late", queue.active[0].DeliveryCount, uint32(0))
 	})
 }

@@ -81,10 +81,46 @@ type watchdog struct {
 	cpu func() (time.Duration, bool)
 	// core is the processor time that it may use in a second, at most a second.
 	core time.Duration
+
+	mu    sync.Mutex
+	over  bool  // under mu
+	found error // what watch ended with, under mu
 }
 
 // watch returns what is broken, or nil when ctx ends.
 func (d *watchdog) watch(ctx context.Context) error {
+	err := d.wait(ctx)
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.over, d.found = true, err
+	return err
+}
+
+// broken returns what watch has found. Until it has ended that is what it would find now, but for a processor that spins: it
+// may be what got stuck. After that the loops end too, within the grace period.
+func (d *watchdog) broken() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.over {
+		return d.found
+	}
+	return d.lost()
+}
+
+// lost returns which sign of life is missing.
+func (d *watchdog) lost() error {
+	switch fetch, connect, stuck := d.fetching.missing(), d.connecting.missing(), d.stuck.Load(); {
+	case fetch > lifeless:
+		return fmt.Errorf("%w: the receive loop has shown no sign of life for %v", ErrStuck, fetch.Round(time.Second))
+	case connect > lifeless:
+		return fmt.Errorf("%w: connecting to Service Bus has neither succeeded nor failed for %v", ErrStuck, connect.Round(time.Second))
+	case stuck >= manyStuck:
+		return fmt.Errorf("%w: %d calls of the Service Bus SDK have not returned", ErrStuck, stuck)
+	}
+	return nil
+}
+
+func (d *watchdog) wait(ctx context.Context) error {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	spin := spin{watchdog: d}
@@ -94,14 +130,10 @@ func (d *watchdog) watch(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		switch fetch, connect, stuck := d.fetching.missing(), d.connecting.missing(), d.stuck.Load(); {
-		case fetch > lifeless:
-			return fmt.Errorf("%w: the receive loop has shown no sign of life for %v", ErrStuck, fetch.Round(time.Second))
-		case connect > lifeless:
-			return fmt.Errorf("%w: connecting to Service Bus has neither succeeded nor failed for %v", ErrStuck, connect.Round(time.Second))
-		case stuck >= manyStuck:
-			return fmt.Errorf("%w: %d calls of the Service Bus SDK have not returned", ErrStuck, stuck)
-		case spin.lasts() >= spinsFor:
+		if err := d.lost(); err != nil {
+			return err
+		}
+		if spin.lasts() >= spinsFor {
 			return fmt.Errorf("%w: it takes a processor of its own although there is nothing to do", ErrStuck)
 		}
 	}

@@ -227,3 +227,52 @@ func TestProcessorThatIsBusyWithNothingEndsTheWorker(t *testing.T) {
 		})
 	}
 }
+
+// A liveness probe sees what is stuck, before and after the watchdog has: and nothing while all is well.
+func TestTheStatusTellsThatTheWorkerIsStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted()
+		forever := make(chan struct{})
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op == "dial" && queue.clientsMade() == 2 {
+				<-forever
+			}
+			return nil
+		}
+		r := run(t, queue, always(handler.Terminated))
+		time.Sleep(20*time.Minute + 5*time.Second)
+		if err := r.Status().Stuck; err != nil {
+			t.Errorf("while idle: %v", err)
+		}
+		c, _ := r.clients.get(t.Context())
+		c.fail("receive", errLinkFailed)
+		time.Sleep(lifeless - time.Second)
+		if err := r.Status().Stuck; err != nil {
+			t.Errorf("before its time: %v", err)
+		}
+		time.Sleep(2 * time.Second) // the watchdog looks only every ten
+		if err := r.Status().Stuck; !errors.Is(err, ErrStuck) || r.Status().Draining {
+			t.Errorf("stuck: %v, draining %v", err, r.Status().Draining)
+		}
+		wantStuck(t, r.ended(t, time.Minute), "connecting")
+		if err := r.Status().Stuck; !errors.Is(err, ErrStuck) {
+			t.Errorf("after the end: %v", err)
+		}
+		close(forever)
+		time.Sleep(time.Minute)
+	})
+}
+
+func TestAWorkerThatHasEndedIsNotStuck(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		r := run(t, newScripted(), always(handler.Terminated))
+		time.Sleep(time.Minute)
+		r.end()
+		time.Sleep(time.Hour)
+		if err := r.Status().Stuck; err != nil {
+			t.Error(err)
+		}
+	})
+}

@@ -197,6 +197,8 @@ type Status struct {
 	Detached error
 	// Refused: Service Bus has refused the identity, or the key.
 	Refused bool
+	// Stuck wraps ErrStuck when the worker's own machinery shows no sign of life; nil while it does.
+	Stuck error
 	// Draining: the worker has been told to stop.
 	Draining bool
 	// ClosedGates lists "endpoint: cause".
@@ -206,5 +208,5 @@ type Status struct {
 // Status returns the state of the worker now.
 func (w *Worker) Status() Status {
 	attached, err := w.clients.attached()
-	return Status{Attached: attached, Detached: err, Refused: unauthorized(err), Draining: w.draining.Load(), ClosedGates: w.gates.Closed()}
+	return Status{Attached: attached, Detached: err, Refused: unauthorized(err), Stuck: w.watchdog.broken(), Draining: w.draining.Load(), ClosedGates: w.gates.Closed()}
 }

@@ -2,7 +2,6 @@ package app
 
 import (
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"slices"
 	"strings"
@@ -30,47 +29,84 @@ func newServer(h http.Handler, log *zap.Logger) *http.Server {
 // newAdmin answers probes and scrapes.
 //
 // /healthz is about the process alone: a restart cures neither an outage of Batch nor a closed gate, and a probe that
-// fails on them would kill work in flight. /readyz is about everything that keeps messages from being worked on.
-func newAdmin(registry *prometheus.Registry, status func() Readiness) http.Handler {
+// fails on them would kill work in flight. /readyz is about everything that keeps messages from being worked on, but for
+// what a person wanted.
+func newAdmin(registry *prometheus.Registry, scrapes *scrapes, health func() Health, status func() Readiness) http.Handler {
 	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second, EnableOpenMetrics: true}))
+	mux.Handle("GET /metrics", scrapes.of(promhttp.HandlerFor(registry, promhttp.HandlerOpts{MaxRequestsInFlight: 4, Timeout: 10 * time.Second, EnableOpenMetrics: true})))
 	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-		_, _ = fmt.Fprintln(w, "ok")
+		h := health()
+		probed(w, h.Alive, h)
 	})
 	mux.HandleFunc("GET /readyz", func(w http.ResponseWriter, _ *http.Request) {
 		r := status()
-		w.Header().Set("Content-Type", "application/json")
-		w.Header().Set("Cache-Control", "no-store")
-		if !r.Ready {
-			w.WriteHeader(http.StatusServiceUnavailable)
-		}
-		_ = json.NewEncoder(w).Encode(r) // the prober has gone: nobody is left to tell
+		probed(w, r.Ready, r)
 	})
 	return mux
 }
 
-// Check is one part of readiness.
+// probed answers a probe.
+func probed(w http.ResponseWriter, ok bool, body any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
+	if !ok {
+		w.WriteHeader(http.StatusServiceUnavailable)
+	}
+	encoder := json.NewEncoder(w)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(body) // the prober has gone: nobody is left to tell
+}
+
+// Check is one part of health or readiness.
 type Check struct {
 	OK     bool   `json:"ok"`
 	Detail string `json:"detail,omitempty"`
 }
 
-// Readiness is the body of /readyz: ready when every check is.
+// Health is the body of /healthz: alive when every check is.
+type Health struct {
+	Alive  bool `json:"alive"`
+	Checks struct {
+		// Worker: its loops show signs of life.
+		Worker Check `json:"worker"`
+	} `json:"checks"`
+}
+
+// Health returns whether the process is alive. Where it is not, only a new one helps.
+func (a *App) Health() Health { return health(a.worker.Status()) }
+
+func health(s worker.Status) Health {
+	var h Health
+	h.Checks.Worker = Check{OK: s.Stuck == nil, Detail: "alive"}
+	if s.Stuck != nil {
+		h.Checks.Worker.Detail = inOneLine(s.Stuck.Error())
+	}
+	h.Alive = h.Checks.Worker.OK
+	return h
+}
+
+// Readiness is the body of /readyz: ready when every check is, but that one account of several may refuse the credential.
 type Readiness struct {
 	Ready  bool `json:"ready"`
 	Checks struct {
+		// Receiver: one is connected to the queue.
 		Receiver Check `json:"receiver"`
-		Gates    Check `json:"gates"`
-		Intake   Check `json:"intake"`
+		// Credential: nobody refused the identity, or the key, when it was last used.
+		Credential Check `json:"credential"`
+		// Gates: of at least one account it is open.
+		Gates Check `json:"gates"`
+		// Intake: the process has not been told to stop.
+		Intake Check `json:"intake"`
 	} `json:"checks"`
 }
 
 // Status returns the readiness of the process now.
-func (a *App) Status() Readiness { return readiness(a.worker.Status(), a.endpoints) }
+func (a *App) Status() Readiness {
+	return readiness(a.worker.Status(), a.endpoints, a.identity.failing())
+}
 
-// readiness judges a worker of so many endpoints.
-func readiness(s worker.Status, endpoints int) Readiness {
+// readiness judges a worker of so many endpoints; noToken is why its identity has no tokens.
+func readiness(s worker.Status, endpoints int, noToken []string) Readiness {
 	var r Readiness
 	c := &r.Checks
 	c.Receiver = Check{OK: s.Attached, Detail: "attached"}
@@ -78,8 +114,9 @@ func readiness(s worker.Status, endpoints int) Readiness {
 	case !s.Attached && s.Detached == nil:
 		c.Receiver.Detail = "not connected yet"
 	case !s.Attached:
-		c.Receiver.Detail = s.Detached.Error()
+		c.Receiver.Detail = inOneLine(s.Detached.Error())
 	}
+	c.Credential = credentialCheck(s, noToken)
 	c.Gates = Check{OK: accounts(s.ClosedGates) < endpoints, Detail: "open"}
 	if len(s.ClosedGates) > 0 {
 		c.Gates.Detail = "closed: " + strings.Join(s.ClosedGates, ", ")
@@ -88,8 +125,25 @@ func readiness(s worker.Status, endpoints int) Readiness {
 	if s.Draining {
 		c.Intake.Detail = "draining"
 	}
-	r.Ready = c.Receiver.OK && c.Gates.OK && c.Intake.OK
+	r.Ready = c.Receiver.OK && c.Gates.OK && c.Intake.OK && len(noToken) == 0 && !s.Refused
 	return r
+}
+
+// credentialCheck names everything that was refused.
+func credentialCheck(s worker.Status, noToken []string) Check {
+	refusals := slices.Clone(noToken)
+	if s.Refused {
+		refusals = append(refusals, "Service Bus refuses it")
+	}
+	for _, gate := range s.ClosedGates {
+		if endpoint, auth := strings.CutSuffix(gate, ": auth"); auth {
+			refusals = append(refusals, endpoint+" refuses it")
+		}
+	}
+	if len(refusals) == 0 {
+		return Check{OK: true, Detail: "usable"}
+	}
+	return Check{Detail: strings.Join(refusals, "; ")}
 }
 
 // accounts counts the accounts in a list of "endpoint: cause", where each stands once for each cause: while one of

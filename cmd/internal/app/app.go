@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -45,6 +43,9 @@ type App struct {
 	worker    *worker.Worker
 	clients   map[string]*batchapi.Client
 	endpoints int
+	identity  *watchedIdentity
+	scrapes   *scrapes
+	lingers   time.Duration
 	admin     http.Handler
 
 	mu   sync.Mutex
@@ -68,6 +69,10 @@ func Build(s Settings, d Deps) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
+	identity := watchIdentity(credential)
+	if credential != nil {
+		credential = identity
+	}
 	m := metrics.New(d.Registry, d.Version, names)
 	clients, err := s.clients(list, credential, d.Transport, func(endpoint string) policy.Policy { return counter{endpoint, m} })
 	if err != nil {
@@ -82,16 +87,15 @@ func Build(s Settings, d Deps) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{listen: s.Operation.Listen, log: d.Log, worker: w, clients: clients, endpoints: len(list)}
-	a.admin = newAdmin(d.Registry, a.Status)
-	m.Follow(func() metrics.State { return state(w.Status(), d.LogLinesDropped) })
+	a := &App{listen: s.Operation.Listen, log: d.Log, worker: w, clients: clients, endpoints: len(list), identity: identity, scrapes: newScrapes(), lingers: s.Operation.Linger}
+	a.admin = newAdmin(d.Registry, a.scrapes, a.Health, a.Status)
+	m.Follow(func() metrics.State { return state(w.Status(), a.Status(), d.LogLinesDropped) })
 	return a, nil
 }
 
-// state is what the series of state show of a worker.
-func state(s worker.Status, dropped func() int64) metrics.State {
-	usable := !s.Refused && !slices.ContainsFunc(s.ClosedGates, func(gate string) bool { return strings.HasSuffix(gate, ": auth") })
-	now := metrics.State{Attached: s.Attached, CredentialUsable: usable}
+// state is what the series of state show of a process.
+func state(s worker.Status, r Readiness, dropped func() int64) metrics.State {
+	now := metrics.State{Attached: s.Attached, CredentialUsable: r.Checks.Credential.OK}
 	if dropped != nil {
 		now.LogLinesDropped = dropped()
 	}
@@ -155,7 +159,8 @@ func (r RetrySettings) redelivery() handler.Redelivery {
 	return handler.Redelivery{Initial: r.RedeliveryInitial, Max: r.RedeliveryMax, MaxAge: r.MaxAge, MaxCount: r.MaxRedeliveries}
 }
 
-// farewell bounds the end of the admin server; it is part of the time that package worker leaves at the end of the grace.
+// farewell bounds the end of the admin server; it is part of the time that package worker leaves at the end of the grace, but
+// after a wait for a scrape: that leaves time for this and for the log.
 const farewell = 500 * time.Millisecond
 
 // Run serves and works until ctx ends, drains, and returns how that went. Its errors are that the admin address cannot be
@@ -170,6 +175,7 @@ func (a *App) Run(ctx context.Context) (worker.Report, error) {
 	for _, client := range a.clients {
 		client.CloseIdleConnections()
 	}
+	a.scrapes.await(min(a.lingers, report.Spare-farewell-sinkFarewell))
 	return report, report.Stuck
 }
 

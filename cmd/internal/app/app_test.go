@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -167,7 +168,7 @@ func TestAdminServerAnswersWhileTheWorkerRunsAndEndsWithIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	body, err := io.ReadAll(resp.Body)
-	if err != nil || resp.StatusCode != http.StatusOK || string(body) != "ok\n" {
+	if err != nil || resp.StatusCode != http.StatusOK || !strings.HasPrefix(string(body), `{"alive":true`) {
 		t.Errorf("healthz: %d %q %v", resp.StatusCode, body, err)
 	}
 	_ = resp.Body.Close()
@@ -190,27 +191,47 @@ func TestReadinessNamesEachCheck(t *testing.T) {
 	t.Parallel()
 	const acme, other = "https://acme", "https://other"
 	for name, c := range map[string]struct {
-		status worker.Status
-		want   string
-		code   int
+		status  worker.Status
+		noToken []string
+		want    map[string]Check // that differ from those of a worker at work
+		code    int
 	}{
-		"working":      {worker.Status{Attached: true}, `{"ready":true,"checks":{"receiver":{"ok":true,"detail":"attached"},"gates":{"ok":true,"detail":"open"},"intake":{"ok":true,"detail":"open"}}}`, 200},
-		"starting":     {worker.Status{}, `{"ready":false,"checks":{"receiver":{"ok":false,"detail":"not connected yet"},"gates":{"ok":true,"detail":"open"},"intake":{"ok":true,"detail":"open"}}}`, 503},
-		"unauthorized": {worker.Status{Detached: errors.New("unauthorized")}, `{"ready":false,"checks":{"receiver":{"ok":false,"detail":"unauthorized"},"gates":{"ok":true,"detail":"open"},"intake":{"ok":true,"detail":"open"}}}`, 503},
-		"one of two accounts": {worker.Status{Attached: true, ClosedGates: []string{acme + ": auth", acme + ": outage"}},
-			`{"ready":true,"checks":{"receiver":{"ok":true,"detail":"attached"},"gates":{"ok":true,"detail":"closed: https://acme: auth, https://acme: outage"},"intake":{"ok":true,"detail":"open"}}}`, 200},
-		"both accounts": {worker.Status{Attached: true, ClosedGates: []string{acme + ": auth", other + ": outage"}},
-			`{"ready":false,"checks":{"receiver":{"ok":true,"detail":"attached"},"gates":{"ok":false,"detail":"closed: https://acme: auth, https://other: outage"},"intake":{"ok":true,"detail":"open"}}}`, 503},
-		"draining": {worker.Status{Attached: true, Draining: true}, `{"ready":false,"checks":{"receiver":{"ok":true,"detail":"attached"},"gates":{"ok":true,"detail":"open"},"intake":{"ok":false,"detail":"draining"}}}`, 503},
+		"working":  {worker.Status{Attached: true}, nil, nil, 200},
+		"starting": {worker.Status{}, nil, map[string]Check{"receiver": {false, "not connected yet"}}, 503},
+		"unauthorized": {worker.Status{Detached: errors.New("unauthorized\nand more"), Refused: true}, nil,
+			map[string]Check{"receiver": {false, "unauthorized"}, "credential": {false, "Service Bus refuses it"}}, 503},
+		"no token": {worker.Status{Attached: true}, []string{"no token for x: refused"}, map[string]Check{"credential": {false, "no token for x: refused"}}, 503},
+		"one of two accounts": {worker.Status{Attached: true, ClosedGates: []string{acme + ": auth", acme + ": outage"}}, nil,
+			map[string]Check{"credential": {false, "https://acme refuses it"}, "gates": {true, "closed: https://acme: auth, https://acme: outage"}}, 200},
+		"both accounts": {worker.Status{Attached: true, ClosedGates: []string{acme + ": throttle", other + ": outage"}}, nil,
+			map[string]Check{"gates": {false, "closed: https://acme: throttle, https://other: outage"}}, 503},
+		"draining": {worker.Status{Attached: true, Draining: true}, nil, map[string]Check{"intake": {false, "draining"}}, 503},
 	} {
-		h := newAdmin(prometheus.NewRegistry(), func() Readiness { return readiness(c.status, 2) })
+		h := newAdmin(prometheus.NewRegistry(), newScrapes(), func() Health { return health(c.status) }, func() Readiness { return readiness(c.status, 2, c.noToken) })
 		code, body := get(h, "/readyz")
-		if diff := cmp.Diff(c.want, strings.TrimSpace(body)); diff != "" || code != c.code {
-			t.Errorf("%s: %d, want %d (-want +got):\n%s", name, code, c.code, diff)
+		var got struct {
+			Ready  bool
+			Checks map[string]Check
 		}
-		if code, _ := get(h, "/healthz"); code != http.StatusOK {
-			t.Errorf("%s: healthz %d", name, code)
+		if err := json.Unmarshal([]byte(body), &got); err != nil {
+			t.Fatal(err)
 		}
+		want := map[string]Check{"receiver": {true, "attached"}, "credential": {true, "usable"}, "gates": {true, "open"}, "intake": {true, "open"}}
+		maps.Copy(want, c.want)
+		if diff := cmp.Diff(want, got.Checks); diff != "" || code != c.code || got.Ready != (code == 200) {
+			t.Errorf("%s: %d, ready %v, want %d (-want +got):\n%s", name, code, got.Ready, c.code, diff)
+		}
+		if code, body := get(h, "/healthz"); code != http.StatusOK || body != `{"alive":true,"checks":{"worker":{"ok":true,"detail":"alive"}}}`+"\n" {
+			t.Errorf("%s: healthz %d %s", name, code, body)
+		}
+	}
+}
+
+func TestAStuckWorkerIsNotAlive(t *testing.T) {
+	t.Parallel()
+	h := newAdmin(prometheus.NewRegistry(), newScrapes(), func() Health { return health(worker.Status{Stuck: worker.ErrStuck}) }, nil)
+	if code, body := get(h, "/healthz"); code != http.StatusServiceUnavailable || body != `{"alive":false,"checks":{"worker":{"ok":false,"detail":"the worker got stuck"}}}`+"\n" {
+		t.Errorf("%d %s", code, body)
 	}
 }
 
@@ -287,6 +308,9 @@ func TestRunReturnsWhatTheWorkerGotStuckOn(t *testing.T) {
 		if _, err := a.Run(ctx); !errors.Is(err, worker.ErrStuck) {
 			t.Errorf("error %v", err)
 		}
+		if code, body := get(a.Handler(), "/healthz"); code != http.StatusServiceUnavailable || !strings.Contains(body, "connecting to Service Bus") {
+			t.Errorf("healthz: %d %s", code, body)
+		}
 		close(forever)
 	})
 }
@@ -295,16 +319,18 @@ func TestRunReturnsWhatTheWorkerGotStuckOn(t *testing.T) {
 func TestTheStateOfTheProcessIsAMetric(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct {
-		status worker.Status
-		want   metrics.State
+		status  worker.Status
+		noToken []string
+		want    metrics.State
 	}{
-		"starting":               {worker.Status{}, metrics.State{CredentialUsable: true}},
-		"working":                {worker.Status{Attached: true}, metrics.State{Attached: true, CredentialUsable: true}},
-		"refused by Service Bus": {worker.Status{Refused: true}, metrics.State{}},
-		"refused by Batch":       {worker.Status{Attached: true, ClosedGates: []string{"https://acme: auth"}}, metrics.State{Attached: true}},
-		"throttled":              {worker.Status{Attached: true, ClosedGates: []string{"https://acme: throttle"}}, metrics.State{Attached: true, CredentialUsable: true}},
+		"starting":               {worker.Status{}, nil, metrics.State{CredentialUsable: true}},
+		"working":                {worker.Status{Attached: true}, nil, metrics.State{Attached: true, CredentialUsable: true}},
+		"without a token":        {worker.Status{Attached: true}, []string{"refused"}, metrics.State{Attached: true}},
+		"refused by Service Bus": {worker.Status{Refused: true}, nil, metrics.State{}},
+		"refused by Batch":       {worker.Status{Attached: true, ClosedGates: []string{"https://acme: auth"}}, nil, metrics.State{Attached: true}},
+		"throttled":              {worker.Status{Attached: true, ClosedGates: []string{"https://acme: throttle"}}, nil, metrics.State{Attached: true, CredentialUsable: true}},
 	} {
-		if diff := cmp.Diff(c.want, state(c.status, nil)); diff != "" {
+		if diff := cmp.Diff(c.want, state(c.status, readiness(c.status, 1, c.noToken), nil)); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
 		}
 	}

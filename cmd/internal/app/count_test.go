@@ -60,7 +60,7 @@ func TestEveryBatchCallIsCountedOnceAndNothingElseIs(t *testing.T) {
 			t.Fatal(err)
 		}
 		_, _ = clients[testAccount].TerminateTask(t.Context(), "j", c.task, &batchapi.TerminateTaskOptions{})
-		_, body := get(newAdmin(registry, nil), "/metrics")
+		_, body := get(newAdmin(registry, newScrapes(), nil, nil), "/metrics")
 		want := 0
 		if c.code != "" {
 			want = 1

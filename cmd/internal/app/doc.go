@@ -11,7 +11,9 @@
 //	credential.go  the one Azure credential, made only when something needs it
 //	app.go         Build and Run
 //	count.go       counts and times every Batch call
+//	identity.go    how asking for tokens went last
 //	admin.go       /metrics, /healthz, /readyz
+//	scrapes.go     the wait for the scrape that sees the end of the drain
 //	logger.go      the log: its two forms
 //	logline.go     nothing in a field ends a line or acts on a terminal
 //	logconsole.go  the form for people
@@ -26,8 +28,8 @@
 //
 // # Order of the end
 //
-// The worker drains while the admin server still answers, so that readiness and the counters of the drain can be read;
-// only then does the server close.
+// The worker drains while the admin server still answers, so that readiness and the counters of the drain can be read. If
+// anyone has ever scraped, the server waits for one scrape more, within the grace period; only then does it close.
 //
 // # Rejected
 //

@@ -98,7 +98,8 @@ type WorkerSettings struct {
 
 // OperationSettings are for who watches the process.
 type OperationSettings struct {
-	Listen string `env:"LISTEN" default:":9090" placeholder:"ADDRESS" help:"Where /metrics, /healthz and /readyz are served; port 0 takes any free one. Default :9090."`
+	Listen string        `env:"LISTEN" default:":9090" placeholder:"ADDRESS" help:"Where /metrics, /healthz and /readyz are served; port 0 takes any free one. Default :9090."`
+	Linger time.Duration `env:"LINGER" default:"20s" help:"After the drain, longest wait for the scrape that sees how it went; part of --grace, over with that scrape, and none where nobody has ever scraped."`
 	LogSettings
 }
 

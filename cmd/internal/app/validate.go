@@ -171,6 +171,7 @@ func (o OperationSettings) check(p *Problems) {
 		_, portErr := strconv.ParseUint(port, 10, 16)
 		p.check(err == nil && portErr == nil, "listen", "LISTEN", "want host:port or :port, got %s", brief(o.Listen))
 	}
+	p.check(o.Linger >= 0, "linger", "LINGER", "%v; want at least 0s", o.Linger)
 	p.check(slices.Contains(logLevels, o.LogLevel), "log-level", "LOG_LEVEL", "want debug, info, warn or error, got %s", brief(o.LogLevel))
 	p.check(slices.Contains(logFormats, o.LogFormat), "log-format", "LOG_FORMAT", "want json or console, got %s", brief(o.LogFormat))
 }

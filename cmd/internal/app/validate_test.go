@@ -69,6 +69,7 @@ func TestEachBadSettingHasOneLineThatNamesFlagAndVariable(t *testing.T) {
 		{"--grace=6.9s", "--grace (GRACE): 6.9s; a drain needs at least 7s"},
 		{"--grace=30", `--grace (GRACE): want a duration such as 500ms, 30s or 15m, got "30"`},
 
+		{"--linger=-1s", "--linger (LINGER): -1s; want at least 0s"},
 		{"--listen=9090", `--listen (LISTEN): want host:port or :port, got "9090"`},
 		{"--listen=:metrics", `--listen (LISTEN): want host:port or :port, got ":metrics"`},
 		{"--log-level=loud", `--log-level (LOG_LEVEL): want debug, info, warn or error, got "loud"`},
