@@ -7,20 +7,24 @@ import (
 	"runtime/debug"
 )
 
-// version is set by the release build: -ldflags "-X main.version=1.2.3".
-var version string
+// version and revision are set by the release build, -ldflags "-X main.version=1.2.3 -X main.revision=…". A revision that
+// is not set is the go tool's, which knows it where it builds inside the repository; deploy/Dockerfile does not.
+var version, revision string
 
 // build says what this binary is.
 type build struct{ Version, Revision, Go string }
 
 func readBuild() build {
-	b := build{Version: version, Go: runtime.Version()}
+	b := build{Version: version, Revision: revision, Go: runtime.Version()}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		b.Version = cmp.Or(b.Version, "unknown")
 		return b
 	}
 	b.Version = cmp.Or(b.Version, info.Main.Version, "(devel)")
+	if b.Revision != "" {
+		return b
+	}
 	modified := ""
 	for _, s := range info.Settings {
 		switch s.Key {
