@@ -5,6 +5,7 @@ import (
 	"context"
 	"crypto/tls"
 	"crypto/x509"
+	"fmt"
 	"io"
 	"net/http"
 	"os"
@@ -134,5 +135,24 @@ func publish(t *testing.T, connectionString, queue string) {
 	}
 	if err := publisher.Close(); err != nil {
 		t.Error(err)
+	}
+}
+
+// The file that deploy/local hands to Microsoft's emulator is one that serve takes too, with the queue as the worker expects it.
+func TestServeTakesTheConfigOfComposeWithTheWorkersQueue(t *testing.T) {
+	t.Parallel()
+	serving(t, func(text string) {
+		for _, want := range []string{"Service Bus with terminate-requests:", "SERVICEBUS_QUEUE=terminate-requests"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("serve does not print %q:\n%s", want, text)
+			}
+		}
+	}, "--config", "../../deploy/local/Config.json", "--queue", "terminate-requests")
+	text, err := os.ReadFile("../../deploy/local/Config.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := fmt.Sprintf(`"MaxDeliveryCount": %d,`, app.Defaults().Worker.MaxDeliveryCount); !strings.Contains(string(text), want) {
+		t.Errorf("Config.json lacks %s, which is the worker's default", want)
 	}
 }
