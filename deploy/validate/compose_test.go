@@ -100,7 +100,7 @@ func TestMisspelledComposeFilesAreRefused(t *testing.T) {
 		t.Fatal(err)
 	}
 	for is, becomes := range map[string]string{
-		"stop_grace_period: 30s": "stop_grace: 30s", "cap_drop: [ALL]": "cap_drop: ALL", "depends_on: [sandbox]": "depends_on: [sandpit]",
+		"stop_grace_period: 30s": "stop_grace: 30s", "cap_drop: [ALL]": "cap_drop: ALL", "depends_on: [prometheus]": "depends_on: [prometeus]",
 		"restart: on-failure": "restart: [on-failure]", "network_mode: service:sandbox": "network_mode: service:sandpit",
 	} {
 		if !strings.Contains(string(good), is) {
