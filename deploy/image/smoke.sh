@@ -159,6 +159,10 @@ awk '$5 == "/" && $6 ~ /^ro(,|$)/ { found = 1 } END { exit !found }' "/proc/$pro
 env "${services[@]}" "$binary" send --job nightly --task frame-1
 until_true 'the request' sh -c "curl -fsS http://$admin/metrics | grep -q '^batch_terminator_deliveries_total{outcome=\"terminated\"} 1\$'"
 runc --root "$work/runc" kill "$name" TERM
+while kill -0 $worker 2>/dev/null; do # it stays for the scrape that sees how the drain went
+	curl -fsS "http://$admin/metrics" >/dev/null 2>&1 || true
+	sleep 0.2
+done
 status=0
 wait $worker || status=$?
 [ $status = 0 ] || { cat "$work/worker.log" >&2; fail "the drain exits $status"; }
