@@ -22,8 +22,8 @@ import (
 	"batchterminator/cmd/internal/app"
 )
 
-// deployed is what a file of deploy/ says of one worker process.
-type deployed struct {
+// placement is what a file of deploy/ says of one worker process.
+type placement struct {
 	env    map[string]string
 	grace  time.Duration // from the stop signal until the platform kills
 	port   int           // where the platform looks
@@ -35,7 +35,7 @@ var platformVariables = []string{"GOMEMLIMIT", "AZURE_CLIENT_ID"}
 
 // check holds the file to what the worker does: it would start with these variables, knows each of them, drains within the
 // grace, and answers on the port and under the paths.
-func (d deployed) check(t *testing.T) {
+func (d placement) check(t *testing.T) {
 	t.Helper()
 	known := settingVariables(t)
 	var environment app.Environment
@@ -145,7 +145,7 @@ func TestKubernetesRunsTheWorkerAsItIs(t *testing.T) {
 	for _, e := range c.Env {
 		env[e.Name] = e.Value
 	}
-	deployed{
+	placement{
 		env: env, grace: time.Duration(pod.TerminationGracePeriodSeconds) * time.Second, port: c.Ports[0].ContainerPort,
 		probes: []string{c.StartupProbe.HTTPGet.Path, c.LivenessProbe.HTTPGet.Path, c.ReadinessProbe.HTTPGet.Path},
 	}.check(t)
@@ -180,7 +180,7 @@ func TestComposeRunsTheWorkerAsItIs(t *testing.T) {
 	if slices.Contains(d.Services["sandbox"].Ports, "127.0.0.1:9090:9090") { // the worker shares its network
 		port = 9090
 	}
-	deployed{env: worker.Environment, grace: grace, port: port, probes: []string{"/readyz"}}.check(t)
+	placement{env: worker.Environment, grace: grace, port: port, probes: []string{"/readyz"}}.check(t)
 	if !slices.Equal(worker.Command, []string{"run"}) {
 		t.Errorf("the command is %q", worker.Command)
 	}
