@@ -28,15 +28,16 @@ const (
 
 // pump holds the slots. Its methods are safe for concurrent use; wait is called by the receive loop only.
 type pump struct {
-	concurrency int
-	buffer      func() int // how many messages may wait ready, asked before each receive
-	maxBytes    int
-	gates       *Gates
-	lane        lane
+	buffer   func() int // how many messages may wait ready, asked before each receive
+	maxBytes int
+	gates    *Gates
+	lane     lane
 
-	mu    sync.Mutex
-	held  int // messages with a slot, under mu
-	bytes int // of their bodies, under mu
+	mu          sync.Mutex
+	concurrency int    // under mu
+	paused      *Pause // by a person, nil for not, under mu
+	held        int    // messages with a slot, under mu
+	bytes       int    // of their bodies, under mu
 	// largest is what the next message may weigh for all that is known: as much as there is room for at the start, then as
 	// the heaviest one, which is forgotten by a sixteenth of the difference with each lighter one. Under mu.
 	largest int
@@ -59,9 +60,13 @@ func (p *pump) free() (n int, again time.Duration) {
 		return 0, 0
 	}
 	limit, wait := p.gates.intake()
-	limit = min(limit, p.concurrency+p.buffer())
+	buffer := p.buffer()
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.paused != nil {
+		return 0, 0
+	}
+	limit = min(limit, p.concurrency+min(buffer, p.concurrency/4))
 	if p.held > 0 && p.bytes >= p.maxBytes {
 		return 0, 0
 	}

@@ -46,6 +46,7 @@ type stack struct {
 	dial       func(context.Context) (net.Conn, error)
 	network    atomic.Pointer[func(context.Context) (net.Conn, error)] // replaces dial while set
 	registry   *prometheus.Registry                                    // of the last worker
+	worker     *worker.Worker                                          // the last
 	status     func() worker.Status                                    // of the last worker
 	wrap       func(worker.Handler) worker.Handler                     // nil: the handler as it is
 	stop       context.CancelFunc
@@ -117,7 +118,7 @@ func (s *stack) start(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	reports := make(chan worker.Report, 1)
-	s.status, s.stop, s.reports = w.Status, cancel, reports
+	s.worker, s.status, s.stop, s.reports = w, w.Status, cancel, reports
 	go func() { reports <- w.Run(ctx) }()
 }
 

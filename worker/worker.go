@@ -97,6 +97,7 @@ type Worker struct {
 	past     *past
 	born     time.Time
 	handlers chan struct{} // one token for each call under way
+	ballast  ballast       // of handlers
 	settling chan struct{} // one token for each settlement under way
 
 	// work is the context of everything in flight; interrupt ends it with a cause.
@@ -142,6 +143,7 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 		handlers: make(chan struct{}, config.Concurrency),
 		settling: make(chan struct{}, config.Concurrency+config.Concurrency/4+1),
 	}
+	w.ballast.places = w.handlers
 	w.clients.collect = w.collect
 	w.watchdog = &watchdog{fetching: &w.fetching, connecting: &w.clients.pulse, stuck: &w.clients.stuck, deliveries: w.drained.deliveries, cpu: processorTime, core: processorShare()}
 	w.pump = newPump(config.Concurrency, config.MaxHeldBytes, w.ready.size, config.Gates)
@@ -199,6 +201,8 @@ type Status struct {
 	Refused bool
 	// Stuck wraps ErrStuck when the worker's own machinery shows no sign of life; nil while it does.
 	Stuck error
+	// Paused is the pause of the intake by a person, nil without one.
+	Paused *Pause
 	// Draining: the worker has been told to stop.
 	Draining bool
 	// ClosedGates lists "endpoint: cause".
@@ -208,5 +212,8 @@ type Status struct {
 // Status returns the state of the worker now.
 func (w *Worker) Status() Status {
 	attached, err := w.clients.attached()
-	return Status{Attached: attached, Detached: err, Refused: unauthorized(err), Stuck: w.watchdog.broken(), Draining: w.draining.Load(), ClosedGates: w.gates.Closed()}
+	w.pump.mu.Lock()
+	paused := w.pump.paused
+	w.pump.mu.Unlock()
+	return Status{Paused: paused, Attached: attached, Detached: err, Refused: unauthorized(err), Stuck: w.watchdog.broken(), Draining: w.draining.Load(), ClosedGates: w.gates.Closed()}
 }

@@ -34,6 +34,7 @@ Every setting is a flag or an environment variable, shown behind its help as $NA
 type commandLine struct {
 	Run      runCommand      `cmd:"" help:"Work until a stop signal, then drain."`
 	Send     sendCommand     `cmd:"" help:"Publish terminate requests."`
+	Control  controlCommand  `cmd:"" help:"Pause or change a worker of this machine while it runs."`
 	Outcomes outcomesCommand `cmd:"" help:"Print what every answer of Batch means."`
 	Schema   schemaCommand   `cmd:"" help:"Print the message contract as JSON Schema."`
 	Version  versionCommand  `cmd:"" help:"Print version, revision and Go version."`
@@ -69,8 +70,10 @@ func runWith(ctx context.Context, args []string, env app.Environment, std stream
 		err = cli.Outcomes.run(std)
 	case "schema":
 		err = cli.Schema.run(std)
-	default:
+	case "version":
 		err = cli.Version.run(std)
+	default:
+		err = cli.Control.run(ctx, std, parsed.Command())
 	}
 	return fail(std.err, err, args)
 }
@@ -105,7 +108,7 @@ func fail(w io.Writer, err error, args []string) int {
 
 // command is the program and the command that was meant, for the hint.
 func command(args []string) string {
-	for _, known := range []string{"run", "send", "outcomes", "schema", "version"} {
+	for _, known := range []string{"run", "send", "control", "outcomes", "schema", "version"} {
 		if len(args) > 0 && args[0] == known {
 			return name + " " + known
 		}
@@ -133,14 +136,14 @@ func (c runCommand) run(ctx context.Context, env app.Environment, std streams, d
 	signal.Ignore(syscall.SIGPIPE) // a log that nobody reads any more is no reason to die
 	sink := app.NewSink(std.err)
 	defer sink.Close()
-	log, err := app.NewLogger(s.Operation.LogLevel, s.Operation.LogFormat, sink)
+	log, level, err := app.NewAdjustableLogger(s.Operation.LogLevel, s.Operation.LogFormat, sink)
 	if err != nil {
 		return err
 	}
 	deps.Log = log.With(app.PlatformFields(env)...)
 	defer app.BridgeSDKLog(deps.Log)()
 	deps.Registry, deps.Version = prometheus.NewRegistry(), readBuild().Version
-	deps.LogLinesDropped = sink.Dropped
+	deps.LogLinesDropped, deps.LogLevel = sink.Dropped, level
 	process, err := app.Build(s, deps)
 	if err != nil {
 		return err

@@ -44,6 +44,11 @@ func TestExitCodeTellsWrongSettingsFromFailure(t *testing.T) {
 		{[]string{"run", "--grace=soon"}, nil, exitSettings},
 		{[]string{"run", "--batch-endpoint=http://localhost:1", "--listen=256.0.0.1:0"}, emulator, exitFailed},
 		{[]string{"send"}, emulator, exitSettings},
+		{[]string{"control"}, nil, exitSettings},
+		{[]string{"control", "concurrency", "many"}, nil, exitSettings},
+		{[]string{"control", "log-level", "loud"}, nil, exitSettings},
+		{[]string{"control", "status", "--control=0.0.0.0:9092"}, nil, exitSettings},
+		{[]string{"control", "pause", "--control=127.0.0.1:1"}, nil, exitFailed},
 		{[]string{"send", "--job=j", "--task=.."}, emulator, exitSettings},
 	} {
 		var r recorded
@@ -193,7 +198,7 @@ func TestWhatSendPublishesRunTerminates(t *testing.T) {
 		waited <- b.Queue(app.DefaultQueue).Wait(ctx, func(c servicebustest.Counts) bool { return c.Completed == 2 })
 	}()
 	var worked recorded
-	env = append(env, "BATCH_ENDPOINT=http://localhost:5681", "LISTEN=127.0.0.1:0", "CONTAINER_APP_REPLICA_NAME=r-1")
+	env = append(env, "BATCH_ENDPOINT=http://localhost:5681", "LISTEN=127.0.0.1:0", "CONTROL=127.0.0.1:0", "CONTAINER_APP_REPLICA_NAME=r-1")
 	if code := runWith(ctx, []string{"run"}, env, worked.streams(""), deps); code != exitOK {
 		t.Errorf("run: exit code %d", code)
 	}

@@ -95,7 +95,7 @@ func held(t *testing.T) *process {
 	if _, err := b.Queue(app.DefaultQueue).Send(servicebustest.Message{ID: "m", Body: []byte(`{"jobId":"j","taskId":"t"}`)}); err != nil {
 		t.Fatal(err)
 	}
-	p := start(t, []string{"SERVICEBUS_CONNECTION_STRING=" + b.ConnectionString(), "BATCH_ENDPOINT=" + batch.URL, "LISTEN=127.0.0.1:0", "GRACE=7s"}, "run")
+	p := start(t, []string{"SERVICEBUS_CONNECTION_STRING=" + b.ConnectionString(), "BATCH_ENDPOINT=" + batch.URL, "LISTEN=127.0.0.1:0", "CONTROL=off", "GRACE=7s"}, "run")
 	<-arrived
 	return p
 }

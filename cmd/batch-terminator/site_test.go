@@ -43,7 +43,7 @@ func newSite(t *testing.T, queue servicebustest.QueueConfig, env ...string) *sit
 		t.Fatal(err)
 	}
 	s.queue = s.bus.Queue(app.DefaultQueue)
-	s.env = append([]string{"SERVICEBUS_CONNECTION_STRING=" + s.bus.ConnectionString(), "BATCH_ENDPOINT=" + batch.Endpoint(), "LISTEN=127.0.0.1:0"}, env...)
+	s.env = append([]string{"SERVICEBUS_CONNECTION_STRING=" + s.bus.ConnectionString(), "BATCH_ENDPOINT=" + batch.Endpoint(), "LISTEN=127.0.0.1:0", "CONTROL=off"}, env...)
 	return s
 }
 

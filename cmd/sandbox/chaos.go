@@ -163,7 +163,7 @@ func (c *chaos) stormLog() (io.WriteCloser, error) {
 func (c *chaos) environment(batch string) []string {
 	env := []string{
 		"SERVICEBUS_CONNECTION_STRING=" + c.bus.ConnectionString(), "BATCH_ENDPOINT=" + batch,
-		fmt.Sprintf("CONCURRENCY=%d", c.Concurrency), "GRACE=" + c.Grace.String(), "LISTEN=127.0.0.1:0", "LINGER=0s",
+		fmt.Sprintf("CONCURRENCY=%d", c.Concurrency), "GRACE=" + c.Grace.String(), "LISTEN=127.0.0.1:0", "LINGER=0s", "CONTROL=off",
 		"RETRY_INITIAL=" + retryInitial.String(), "RETRY_MAX=" + retryMax.String(),
 		"REDELIVERY_INITIAL=" + redeliveryInitial.String(), "REDELIVERY_MAX=" + redeliveryMax.String(),
 	}

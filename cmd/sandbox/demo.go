@@ -112,6 +112,7 @@ func (d *demo) begin() (stop func(), err error) {
 	s.Retry.Initial, s.Retry.Max = retryInitial, retryMax
 	s.Retry.RedeliveryInitial, s.Retry.RedeliveryMax = redeliveryInitial, redeliveryMax
 	s.Worker.Concurrency = d.Concurrency
+	s.Operation.Control = app.ControlOff
 	s.Operation.Listen, s.Operation.LogLevel, s.Operation.LogFormat = "127.0.0.1:0", d.LogLevel, "console"
 	d.settings = s
 	return func() {

@@ -122,11 +122,22 @@ func readiness(s worker.Status, endpoints int, noToken []string) Readiness {
 		c.Gates.Detail = "closed: " + strings.Join(s.ClosedGates, ", ")
 	}
 	c.Intake = Check{OK: !s.Draining, Detail: "open"}
-	if s.Draining {
+	switch {
+	case s.Draining:
 		c.Intake.Detail = "draining"
+	case s.Paused != nil:
+		// Wanted by a person, so nothing that a platform should act on.
+		c.Intake.Detail = "paused" + by(s.Paused.By) + " since " + s.Paused.Since.UTC().Format(time.RFC3339)
 	}
 	r.Ready = c.Receiver.OK && c.Gates.OK && c.Intake.OK && len(noToken) == 0 && !s.Refused
 	return r
+}
+
+func by(who string) string {
+	if who == "" {
+		return ""
+	}
+	return " by " + who
 }
 
 // credentialCheck names everything that was refused.

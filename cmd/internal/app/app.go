@@ -30,6 +30,8 @@ type Deps struct {
 	Version string
 	// LogLinesDropped counts the lines that Log could not write; nil where that is not known.
 	LogLinesDropped func() int64
+	// LogLevel is the level of Log, to be changed while the process runs; nil where it cannot be.
+	LogLevel *zap.AtomicLevel
 	// Dial replaces the Service Bus SDK's own dialling; nil in production.
 	Dial func(context.Context) (net.Conn, error)
 	// Transport returns the transport to a Batch endpoint; nil, or a nil result, takes package batchapi's own.
@@ -47,9 +49,13 @@ type App struct {
 	scrapes   *scrapes
 	lingers   time.Duration
 	admin     http.Handler
+	control   *control
 
-	mu   sync.Mutex
-	addr string // where the admin server listens, under mu; written by Run
+	controlAddress string // as set
+
+	mu        sync.Mutex
+	addr      string // where the admin server listens, under mu; written by Run
+	controlAt string // where the control server does, under mu; written by Run
 }
 
 // Build checks the settings and wires the process. Nothing is dialled, and no token is asked for.
@@ -88,6 +94,8 @@ func Build(s Settings, d Deps) (*App, error) {
 		return nil, err
 	}
 	a := &App{listen: s.Operation.Listen, log: d.Log, worker: w, clients: clients, endpoints: len(list), identity: identity, scrapes: newScrapes(), lingers: s.Operation.Linger}
+	a.controlAddress = s.Operation.Control
+	a.control = newControl(w, gates, d.LogLevel, d.Log, func() bool { return a.Status().Ready })
 	a.admin = newAdmin(d.Registry, a.scrapes, a.Health, a.Status)
 	m.Follow(func() metrics.State { return state(w.Status(), a.Status(), d.LogLinesDropped) })
 	return a, nil
@@ -95,7 +103,7 @@ func Build(s Settings, d Deps) (*App, error) {
 
 // state is what the series of state show of a process.
 func state(s worker.Status, r Readiness, dropped func() int64) metrics.State {
-	now := metrics.State{Attached: s.Attached, CredentialUsable: r.Checks.Credential.OK}
+	now := metrics.State{Attached: s.Attached, CredentialUsable: r.Checks.Credential.OK, Paused: s.Paused != nil}
 	if dropped != nil {
 		now.LogLinesDropped = dropped()
 	}
@@ -171,7 +179,9 @@ func (a *App) Run(ctx context.Context) (worker.Report, error) {
 		return worker.Report{}, err
 	}
 	defer stop()
+	stopControl := a.serveControl()
 	report := a.worker.Run(ctx)
+	stopControl()
 	for _, client := range a.clients {
 		client.CloseIdleConnections()
 	}

@@ -14,6 +14,7 @@
 //	identity.go    how asking for tokens went last
 //	admin.go       /metrics, /healthz, /readyz
 //	scrapes.go     the wait for the scrape that sees the end of the drain
+//	control.go     what a person may change while the process runs; controlclient.go asks for it
 //	logger.go      the log: its two forms
 //	logline.go     nothing in a field ends a line or acts on a terminal
 //	logconsole.go  the form for people

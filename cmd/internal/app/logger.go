@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,18 +19,37 @@ var (
 // NewLogger returns a logger that writes whole lines to w: one for each entry, whatever is in it, and none with a control
 // character. Only loggers named in repeating are sampled: promise P10 counts on every other line.
 func NewLogger(level, format string, w io.Writer) (*zap.Logger, error) {
+	log, _, err := NewAdjustableLogger(level, format, w)
+	return log, err
+}
+
+// NewAdjustableLogger is NewLogger whose level may be changed later.
+func NewAdjustableLogger(level, format string, w io.Writer) (*zap.Logger, *zap.AtomicLevel, error) {
 	if !slices.Contains(logLevels, level) || !slices.Contains(logFormats, format) {
-		return nil, fmt.Errorf("log: level %q, format %q: want one of %v and one of %v", level, format, logLevels, logFormats)
+		return nil, nil, fmt.Errorf("log: level %q, format %q: want one of %v and one of %v", level, format, logLevels, logFormats)
 	}
-	least, err := zapcore.ParseLevel(level)
+	first, err := levelOf(level)
 	if err != nil {
-		return nil, fmt.Errorf("log: %w", err)
+		return nil, nil, err
 	}
+	least := zap.NewAtomicLevelAt(first)
 	encoder := newConsoleEncoder()
 	if format == "json" {
 		encoder = newJSONEncoder()
 	}
-	return zap.New(sampleRepeats(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), least))), nil
+	return zap.New(sampleRepeats(zapcore.NewCore(encoder, zapcore.Lock(zapcore.AddSync(w)), least))), &least, nil
+}
+
+// levelOf reads the name of a level.
+func levelOf(name string) (zapcore.Level, error) {
+	if !slices.Contains(logLevels, name) {
+		return 0, fmt.Errorf("log level: want one of %s, got %s", strings.Join(logLevels, ", "), brief(name))
+	}
+	level, err := zapcore.ParseLevel(name)
+	if err != nil {
+		return 0, fmt.Errorf("log level: %w", err)
+	}
+	return level, nil
 }
 
 func newJSONEncoder() zapcore.Encoder {

@@ -39,6 +39,6 @@ func emulated() Settings {
 	s := Defaults()
 	s.ServiceBus.ConnectionString = testEmulator
 	s.Batch.Endpoints = []string{"http://localhost:5681"}
-	s.Operation.Listen = ""
+	s.Operation.Listen, s.Operation.Control = "", ControlOff
 	return s
 }

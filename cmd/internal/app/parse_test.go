@@ -53,7 +53,7 @@ func TestEverySettingHasAVariableOfItsOwnName(t *testing.T) {
 		"RATE=2.5", "BATCH_API_VERSION=2024-07-01.20.0", "BATCH_SCOPE=https://example.com//.default",
 		"ON_NOT_FOUND=dead-letter", "ON_CONDITION_NOT_MET=complete", "RETRY_ATTEMPTS=2", "RETRY_INITIAL=2s", "RETRY_MAX=3s", "RETRY_BUDGET=4s",
 		"MAX_IN_PROCESS_WAIT=5s", "REDELIVERY_INITIAL=6s", "REDELIVERY_MAX=7s", "MAX_AGE=8h", "MAX_REDELIVERIES=9", "CONCURRENCY=40",
-		"READY_BUFFER=10", "MAX_LOCK=11m", "MAX_DELIVERY_COUNT=12", "GRACE=13s", "LISTEN=127.0.0.1:0", "LINGER=14s", "LOG_LEVEL=debug", "LOG_FORMAT=console",
+		"READY_BUFFER=10", "MAX_LOCK=11m", "MAX_DELIVERY_COUNT=12", "GRACE=13s", "LISTEN=127.0.0.1:0", "LINGER=14s", "CONTROL=[::1]:1", "LOG_LEVEL=debug", "LOG_FORMAT=console",
 		"SERVICEBUS_TOPIC=t", "SERVICEBUS_SUBSCRIPTION=s", "SERVICEBUS_NAMESPACE=n.servicebus.windows.net",
 		"BATCH_ENDPOINT=" + testAccount + ",https://other.westeurope.batch.azure.com",
 	}
@@ -73,7 +73,7 @@ func TestEverySettingHasAVariableOfItsOwnName(t *testing.T) {
 			RedeliveryInitial: 6 * time.Second, RedeliveryMax: 7 * time.Second, MaxAge: 8 * time.Hour, MaxRedeliveries: 9,
 		},
 		Worker:    WorkerSettings{Concurrency: 40, ReadyBuffer: 10, MaxLock: 11 * time.Minute, MaxDeliveryCount: 12, Grace: 13 * time.Second},
-		Operation: OperationSettings{Listen: "127.0.0.1:0", Linger: 14 * time.Second, LogSettings: LogSettings{LogLevel: "debug", LogFormat: "console"}},
+		Operation: OperationSettings{Listen: "127.0.0.1:0", Linger: 14 * time.Second, Control: "[::1]:1", LogSettings: LogSettings{LogLevel: "debug", LogFormat: "console"}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

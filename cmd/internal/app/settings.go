@@ -98,8 +98,9 @@ type WorkerSettings struct {
 
 // OperationSettings are for who watches the process.
 type OperationSettings struct {
-	Listen string        `env:"LISTEN" default:":9090" placeholder:"ADDRESS" help:"Where /metrics, /healthz and /readyz are served; port 0 takes any free one. Default :9090."`
-	Linger time.Duration `env:"LINGER" default:"20s" help:"After the drain, longest wait for the scrape that sees how it went; part of --grace, over with that scrape, and none where nobody has ever scraped."`
+	Listen  string        `env:"LISTEN" default:":9090" placeholder:"ADDRESS" help:"Where /metrics, /healthz and /readyz are served; port 0 takes any free one. Default :9090."`
+	Control string        `env:"CONTROL" default:"127.0.0.1:9092" placeholder:"ADDRESS" help:"Where \"batch-terminator control\" reaches this worker: an address of this machine alone, or off. Default 127.0.0.1:9092."`
+	Linger  time.Duration `env:"LINGER" default:"20s" help:"After the drain, longest wait for the scrape that sees how it went; part of --grace, over with that scrape, and none where nobody has ever scraped."`
 	LogSettings
 }
 

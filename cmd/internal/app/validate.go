@@ -171,9 +171,18 @@ func (o OperationSettings) check(p *Problems) {
 		_, portErr := strconv.ParseUint(port, 10, 16)
 		p.check(err == nil && portErr == nil, "listen", "LISTEN", "want host:port or :port, got %s", brief(o.Listen))
 	}
+	p.check(o.Control == "" || o.Control == ControlOff || loopbackAddress(o.Control), "control", "CONTROL", "want a port of this machine alone, such as 127.0.0.1:9092, or off, got %s", brief(o.Control))
 	p.check(o.Linger >= 0, "linger", "LINGER", "%v; want at least 0s", o.Linger)
 	p.check(slices.Contains(logLevels, o.LogLevel), "log-level", "LOG_LEVEL", "want debug, info, warn or error, got %s", brief(o.LogLevel))
 	p.check(slices.Contains(logFormats, o.LogFormat), "log-format", "LOG_FORMAT", "want json or console, got %s", brief(o.LogFormat))
+}
+
+// loopbackAddress tells whether an address is a port that only this machine reaches. Names are not: what they resolve to may
+// change.
+func loopbackAddress(address string) bool {
+	host, port, err := net.SplitHostPort(address)
+	_, portErr := strconv.ParseUint(port, 10, 16)
+	return err == nil && portErr == nil && isLoopback(host)
 }
 
 // brief quotes a value so that it stays one short line.

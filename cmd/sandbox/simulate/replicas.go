@@ -46,7 +46,7 @@ func (f *fleet) start() {
 	settings.ServiceBus.ConnectionString = connectionString
 	settings.Batch.Endpoints = []string{endpoint}
 	settings.Worker.Concurrency = concurrency
-	settings.Operation.Listen = ""
+	settings.Operation.Listen, settings.Operation.Control = "", app.ControlOff
 	process, err := app.Build(settings, app.Deps{
 		Log: s.log, Registry: r.registry, Version: "simulated",
 		Dial:      func(ctx context.Context) (net.Conn, error) { return r.network.dial(ctx, s.bus.Dial) },
