@@ -7,8 +7,6 @@ package worker
 import (
 	"context"
 	"errors"
-	"fmt"
-	"runtime/debug"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -16,24 +14,11 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 )
 
-// guardMargin is how long a call may overrun its context before it counts as hung. The SDK does so by up to a minute.
-const guardMargin = time.Second
-
 var (
-	errHung     = errors.New("the call ignored its deadline")
-	errReplaced = errors.New("the client was replaced during the call")
 	// errLinkFailed stands for a receive without messages and without an error. That never means "idle".
 	errLinkFailed = errors.New("the receive link failed")
 	errEarly      = errors.New("a receive ended before its time, without messages")
 )
-
-// panicError is a panic inside the SDK, caught on its way out.
-type panicError struct {
-	value any
-	stack []byte
-}
-
-func (e *panicError) Error() string { return fmt.Sprintf("panic in the SDK: %v", e.value) }
 
 // client is one life of the connection to Service Bus.
 type client struct {
@@ -52,28 +37,22 @@ type client struct {
 	ctx    context.Context // ends with the client; its cause is the failure
 	cancel context.CancelCauseFunc
 
+	crew *crew[func()] // makes calls for those who wait for the answer
+
 	mu    sync.Mutex
-	calls int           // inside the SDK, under mu
-	all   []*caller     // under mu
-	spare []*caller     // those of them without a call, under mu
-	idle  chan struct{} // closed once the client ended and calls is 0, under mu
+	calls *sdkCall      // inside the SDK, the last to begin, under mu
+	idle  chan struct{} // closed once the client ended and calls is empty, under mu
 	cause string        // the metric label of the first failure, under mu
 	// credit is what the last receive left out, as of creditSince. Under mu.
 	credit      int
 	creditSince time.Time
 }
 
-// caller is a goroutine that makes one SDK call after another, until its client ends. A new one for each call would spend
-// more time on growing its stack than on the call.
-type caller struct {
-	calls  chan func()
-	done   chan struct{}      // has a token when a call has come back in time
-	cancel context.CancelFunc // of the call under way, nil without one; under the client's mu
-}
-
 func newClient(c *connection, stuck *atomic.Int64, count func(error)) *client {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	return &client{connection: c, stuck: stuck, count: count, ctx: ctx, cancel: cancel, idle: make(chan struct{})}
+	return &client{
+		connection: c, stuck: stuck, count: count, ctx: ctx, cancel: cancel, idle: make(chan struct{}), crew: newCrew(func(call func()) { call() }),
+	}
 }
 
 // fail ends the client; only the first failure counts.
@@ -85,14 +64,11 @@ func (c *client) fail(cause string, err error) {
 	}
 	c.cause = cause
 	c.cancel(err)
-	for _, k := range c.all {
-		if k.cancel != nil {
-			k.cancel()
-		} else {
-			close(k.calls)
-		}
+	c.crew.dismiss()
+	for k := c.calls; k != nil; k = k.before {
+		k.end(context.Canceled)
 	}
-	if c.calls == 0 {
+	if c.calls == nil {
 		close(c.idle)
 	}
 }
@@ -103,40 +79,32 @@ func (c *client) causeOf() string {
 	return c.cause
 }
 
-// enter returns who makes the next call, which ends with cancel when the client does; nil when it has ended.
-func (c *client) enter(cancel context.CancelFunc) (k *caller) {
+// enter adds a call, which ends with the client; false when that has ended.
+func (c *client) enter(k *sdkCall) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if c.ctx.Err() != nil {
-		return nil
+		return false
 	}
-	c.calls++
-	if last := len(c.spare) - 1; last >= 0 {
-		k, c.spare = c.spare[last], c.spare[:last]
-	} else {
-		k = &caller{calls: make(chan func()), done: make(chan struct{}, 1)}
-		c.all = append(c.all, k)
-		go func() {
-			for call := range k.calls {
-				call()
-			}
-		}()
+	if k.before = c.calls; k.before != nil {
+		k.before.next = k
 	}
-	k.cancel = cancel
-	return k
+	c.calls = k
+	return true
 }
 
-func (c *client) leave(k *caller) {
+func (c *client) leave(k *sdkCall) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.calls--
-	k.cancel = nil
-	if c.ctx.Err() == nil {
-		c.spare = append(c.spare, k)
-		return
+	if k.before != nil {
+		k.before.next = k.next
 	}
-	close(k.calls)
-	if c.calls == 0 {
+	if k.next != nil {
+		k.next.before = k.before
+	} else {
+		c.calls = k.before
+	}
+	if c.calls == nil && c.ctx.Err() != nil {
 		close(c.idle)
 	}
 }
@@ -153,76 +121,6 @@ func (c *client) owed() (int, time.Time) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.credit, c.creditSince
-}
-
-// do makes one SDK call under a deadline that holds even when the SDK ignores it. A call that hangs ends the client; its
-// late answer is dropped. A panic comes back as *panicError.
-func do[T any](ctx context.Context, c *client, limit time.Duration, call func(context.Context) (T, error)) (T, error) {
-	return doOrLate(ctx, c, limit, call, func(T) {})
-}
-
-// doOrLate is do for a call whose answer must not get lost: late gets it when the call had been given up by then.
-func doOrLate[T any](ctx context.Context, c *client, limit time.Duration, call func(context.Context) (T, error), late func(T)) (value T, err error) {
-	ctx, cancel := context.WithTimeout(ctx, limit)
-	defer cancel()
-	k := c.enter(cancel)
-	if k == nil {
-		return value, errReplaced
-	}
-	a := &answer[T]{}
-	k.calls <- func() {
-		if a.value, a.err = contained(ctx, call); a.err != nil {
-			c.count(a.err)
-		}
-		if a.decided.CompareAndSwap(false, true) {
-			k.done <- struct{}{}
-			return
-		}
-		if !a.overdue.Stop() {
-			c.stuck.Add(-1)
-		}
-		late(a.value)
-		c.leave(k)
-	}
-	select {
-	case <-k.done:
-		c.leave(k)
-		return a.value, a.err
-	case <-ctx.Done():
-	}
-	guard := time.NewTimer(guardMargin)
-	defer guard.Stop()
-	select {
-	case <-k.done:
-	case <-guard.C:
-		a.overdue = time.AfterFunc(lifeless, func() { c.stuck.Add(1) })
-		if a.decided.CompareAndSwap(false, true) {
-			c.fail("hung", errHung)
-			return value, errHung
-		}
-		a.overdue.Stop()
-		<-k.done
-	}
-	c.leave(k)
-	return a.value, a.err
-}
-
-// answer is what came of a call: its caller writes it, and who waits reads it after the caller's token.
-type answer[T any] struct {
-	value   T
-	err     error
-	decided atomic.Bool // by its caller, that it came in time, or by who waits, that it did not
-	overdue *time.Timer // written before it is decided that it did not, read after
-}
-
-// contained makes a call whose panic is an error.
-func contained[T any](ctx context.Context, call func(context.Context) (T, error)) (value T, err error) {
-	defer func() {
-		if r := recover(); r != nil {
-			err = &panicError{value: r, stack: debug.Stack()}
-		}
-	}()
-	return call(ctx)
 }
 
 // probe proves that the path to the broker and its management node works: it renews a lock that cannot exist, and "lock

@@ -87,6 +87,19 @@ func (s *clients) get(ctx context.Context) (*client, error) {
 	}
 }
 
+// getBy is get with a deadline, which costs nothing while there is a client.
+func (s *clients) getBy(ctx context.Context, until time.Time) (*client, error) {
+	s.mu.Lock()
+	c := s.current
+	s.mu.Unlock()
+	if c != nil && c.ctx.Err() == nil && ctx.Err() == nil && time.Now().Before(until) {
+		return c, nil
+	}
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	return s.get(ctx)
+}
+
 // attached tells whether a working client exists, and if not why.
 func (s *clients) attached() (bool, error) {
 	s.mu.Lock()

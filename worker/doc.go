@@ -10,7 +10,7 @@
 //	decide     process.go    remembered outcome (finished.go, twins.go), alone if it is suspected (suspect.go), or
 //	                         handler.Handle; a panic stays with its message
 //	settle     settle.go     complete, dead-letter, or redeliver (redeliver.go): once, on a context of its own
-//	record     settle.go     one outcome in a metric and in one log line; on the message, where it lives on (ledger.go)
+//	record     record.go     one outcome in a metric and in one log line; on the message, where it lives on (ledger.go)
 //
 // # States of a message
 //
@@ -24,8 +24,8 @@
 // # Three contexts
 //
 //   - Run's: ends at the stop signal; intake ends with it, nothing else.
-//   - work: everything in flight; ends with a cause, handler.ErrDraining near the end of the grace period. Each delivery's own
-//     also ends with handler.ErrLockLost.
+//   - work: each delivery's own, which is its lock (lock.go); ends with a cause, handler.ErrLockLost, or handler.ErrDraining
+//     near the end of the grace period (underway.go).
 //   - settle: detached from both and bounded, so that what is finished is settled even while the worker stops.
 //
 // # The SDK is not trusted
@@ -33,7 +33,7 @@
 // Measured, not assumed: a receive that returns neither messages nor an error means that the link failed; calls overrun
 // their context by up to a minute; a settlement on a lost connection tears down the healthy new one; a property of the
 // wrong type panics inside a receive. Hence client.go: one value, one life, ended by its first failure; SDK retries off;
-// every call guarded and recovered. What no client survives is kept from it: after a detach for throttling a goroutine of
+// every call guarded and recovered (sdkcall.go). What no client survives is kept from it: after a detach for throttling a goroutine of
 // the SDK spins for ever, so the connection is ours (transport.go), and such a detach ends it instead (framewatch.go).
 //
 // A link that dies without a word is found by looking into the queue while it is silent (stall.go). A broker that cannot be
@@ -45,6 +45,12 @@
 // What one call learns about an account holds for all: gate.go. While the gate of the only account is closed no credit is
 // issued, so an outage leaves the queue where it is: in the queue. After throttling an account gets half as many calls at
 // once as before, and then additively more (climb.go); admit.go is what the gates let through.
+//
+// # Speed
+//
+// Between two messages stand the processor and the system calls, so a delivery costs few of either: settlements that are
+// written at the same time share a write (gather.go), goroutines keep their grown stacks (crew.go), the call that settles
+// runs on the delivery's own goroutine (sdkcall.go), and contexts are nobody's children.
 //
 // # Deaths
 //
@@ -62,11 +68,10 @@
 //   - Abandon for a later retry: the message comes back at once and each round costs a delivery; ten rounds of an outage
 //     dead-letter a whole queue.
 //   - Batches with a barrier: measured at 39 % of the ideal where this pump gets 97 %.
-//   - A worker pool fed by a channel: the slot count already bounds the goroutines, and a channel would hide who holds a lock.
+//   - A fixed worker pool fed by a queue: the slot count already bounds the goroutines, and a queue would hide who holds a lock.
 //   - A note that is written before a message runs, to prove that it did when the process died: nothing can be written to a
 //     message but by settling it, and then another worker may receive it.
 //   - Running what died once alone: a node that is killed would come back at a small part of its speed.
-//   - Two connections, and gathering the SDK's writes into fewer: neither was faster in the benchmarks, where the CPU of the
-//     process is the limit.
+//   - Two connections: no faster in the benchmarks, where the CPU of the process is the limit.
 //   - Deferring a message until later: it comes back only to who remembers its sequence number.
 package worker

@@ -45,29 +45,17 @@ type Report struct {
 // tally counts the deliveries under way, and how those end that do so during a drain.
 type tally struct {
 	mu       sync.Mutex
-	begun    int           // ever, under mu
-	held     map[int64]int // sequence numbers under way, under mu
-	open     int           // their number, under mu
-	draining bool          // under mu
-	report   Report        // under mu
+	begun    int    // ever, under mu
+	open     int    // under way, under mu
+	draining bool   // under mu
+	report   Report // under mu
 }
 
-func (t *tally) start(d *delivery) {
+func (t *tally) start() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.begun++
 	t.open++
-	if t.held == nil {
-		t.held = map[int64]int{}
-	}
-	t.held[d.sequence()]++
-}
-
-// holds tells whether the message with that sequence number is under way.
-func (t *tally) holds(sequence int64) bool {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.held[sequence] > 0
 }
 
 // deliveries returns how many have ever begun, and how many are under way.
@@ -85,13 +73,10 @@ func (t *tally) begin() int {
 	return t.open
 }
 
-func (t *tally) count(d *delivery, r handler.Result, s settlement) {
+func (t *tally) count(r *handler.Result, s settlement) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	t.open--
-	if t.held[d.sequence()]--; t.held[d.sequence()] == 0 {
-		delete(t.held, d.sequence())
-	}
 	switch {
 	case !t.draining:
 	case s.result != "ok" && s.result != "unconfirmed":
@@ -159,10 +144,11 @@ func isOver(done <-chan struct{}) bool {
 // endClients ends what clients waits for.
 func (w *Worker) drain(begun time.Time, endClients func(), clients *sync.WaitGroup) Report {
 	w.closeIntake()
+	defer w.crew.dismiss()
 	end := begun.Add(w.config.Grace - exitReserve)
 	deadline := end.Add(-farewellReserve)
 	if !waitUntil(&w.deliveries, deadline.Add(-settleReserve)) {
-		w.interrupt(handler.ErrDraining)
+		w.underway.interrupt(handler.ErrDraining)
 		waitUntil(&w.deliveries, deadline)
 		w.giveUp()
 	}

@@ -6,9 +6,8 @@ import (
 	"batchterminator/handler"
 )
 
-// finished remembers what deliveries came to until their settlement is confirmed. The broker may have lost a settlement,
-// or only its answer; the redelivery is then settled again without a second call. Only what is not confirmed stays in it,
-// for a lock's time or so.
+// finished remembers what deliveries came to whose settlement was not confirmed. The broker may have lost it, or only its
+// answer; the redelivery is then settled again without a second call. One that arrives before waits for its turn (underway.go).
 type finished struct {
 	mu      sync.Mutex
 	results memory[place, handler.Result] // under mu
@@ -31,19 +30,19 @@ func (d *delivery) place() (place, bool) {
 	return place{*d.msg.SequenceNumber, d.msg.EnqueuedTime.UnixNano(), d.msg.MessageID}, true
 }
 
-func (f *finished) remember(d *delivery, r handler.Result) {
+// end takes note of a settlement: what it was for is remembered while it is not confirmed. Of a request that was to come
+// back, only that its copy has been sent is worth it.
+func (f *finished) end(d *delivery, s settlement) {
+	p, known := d.place()
+	decision := d.result.Outcome.Decision()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if p, ok := d.place(); ok {
-		f.results.put(p, r)
+	switch {
+	case s.result == "ok":
+		f.results.remove(p)
+	case known && (decision == handler.Complete || decision == handler.DeadLetter || s.copied):
+		f.results.put(p, d.result)
 	}
-}
-
-func (f *finished) forget(d *delivery) {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	p, _ := d.place()
-	f.results.remove(p)
 }
 
 // recall returns what an earlier delivery of this message came to. A request that was to be completed, or whose copy is

@@ -54,17 +54,21 @@ func TestFinishedWorkIsNotRepeatedWhenItsSettlementWasLost(t *testing.T) {
 	}
 }
 
+// unsettled is a settlement that nobody answered.
+var unsettled = settlement{kind: "complete", result: "failed"}
+
 // Scorecard: M11.
 func TestMemoryOfFinishedWorkNamesTheMessageByPlaceAndId(t *testing.T) {
 	t.Parallel()
 	f := newFinished()
 	a := &delivery{msg: message("same-id", 1)}
-	f.remember(a, handler.Result{Outcome: handler.Terminated})
+	a.result = handler.Result{Outcome: handler.Terminated}
+	f.end(a, unsettled)
 	if _, ok := f.recall(&delivery{msg: message("same-id", 2)}); ok {
 		t.Error("another message with the same id was taken for the finished one")
 	}
 	for i := range rememberAtMost {
-		f.remember(&delivery{msg: message("x", int64(i+10))}, handler.Result{})
+		f.end(&delivery{msg: message("x", int64(i+10)), result: handler.Result{}}, unsettled)
 	}
 	if _, ok := f.recall(a); ok || len(f.results.at) != rememberAtMost || f.results.length() != rememberAtMost {
 		t.Errorf("memory holds %d entries, the oldest among them: %v; want %d without it", len(f.results.at), ok, rememberAtMost)
@@ -78,7 +82,7 @@ func TestMemoryOfFinishedWorkOutlivesNoQueue(t *testing.T) {
 	old, anew := message("same-id", 1), message("same-id", 1)
 	later := old.EnqueuedTime.Add(time.Minute)
 	anew.EnqueuedTime = &later
-	f.remember(&delivery{msg: old}, handler.Result{Outcome: handler.Terminated})
+	f.end(&delivery{msg: old, result: handler.Result{Outcome: handler.Terminated}}, unsettled)
 	if _, ok := f.recall(&delivery{msg: anew}); ok {
 		t.Error("a message of the new queue was taken for one of the old")
 	}
@@ -87,7 +91,7 @@ func TestMemoryOfFinishedWorkOutlivesNoQueue(t *testing.T) {
 	}
 	unplaced := message("same-id", 1)
 	unplaced.SequenceNumber = nil
-	f.remember(&delivery{msg: unplaced}, handler.Result{Outcome: handler.Terminated})
+	f.end(&delivery{msg: unplaced, result: handler.Result{Outcome: handler.Terminated}}, unsettled)
 	if _, ok := f.recall(&delivery{msg: unplaced}); ok {
 		t.Error("a message without a place in the queue was recognised by the sender's id alone")
 	}

@@ -48,7 +48,7 @@ func extend(before any, entries ...string) string {
 
 // ledger is the message's history with what is known of its deliveries up to this one, which came to r.
 func (d *delivery) ledger(r handler.Result, now time.Time) string {
-	return extend(d.msg.ApplicationProperties[propLedger], append(slices.Clone(d.before), entry(r, now))...)
+	return extend(d.msg.ApplicationProperties[propLedger], append(slices.Clone(d.missing), entry(r, now))...)
 }
 
 // handedBack is what an abandon writes on the message.
@@ -60,7 +60,7 @@ func (d *delivery) handedBack(r handler.Result) map[string]any {
 	return properties
 }
 
-// past remembers the deliveries that this process had of messages that may come back. Only what is not settled stays in it.
+// past remembers the deliveries that this process had and could not settle, since their messages may come back.
 type past struct {
 	mu   sync.Mutex
 	seen memory[place, []passage] // under mu
@@ -82,46 +82,44 @@ func (p passage) entry() string {
 
 func newPast() *past { return &past{seen: newMemory[place, []passage]()} }
 
-// begin notes a delivery, and tells it what became of those before it.
-func (p *past) begin(d *delivery) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	place, known := d.place()
-	seen, _ := p.seen.get(place)
+// tell tells a delivery what became of those before it; some are still under way.
+func (p *past) tell(d *delivery, underway []passage) {
 	this := int(d.msg.DeliveryCount)
 	accounted := count(d.msg, propAccounted)
 	if accounted >= this { // not of this message: our own entry is of a delivery before this one
 		accounted = 0
 	}
+	if accounted+1 >= this { // nearly always
+		return
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	place, _ := d.place()
+	seen, _ := p.seen.get(place)
+	seen = append(slices.Clone(seen), underway...)
 	for n := max(accounted+1, this-maxGap); n < this; n++ {
 		i := slices.IndexFunc(seen, func(s passage) bool { return int(s.count) == n })
 		if i < 0 {
 			d.unrecorded++
-			d.before = append(d.before, unrecorded)
+			d.missing = append(d.missing, unrecorded)
 			continue
 		}
-		d.before = append(d.before, seen[i].entry())
-	}
-	if known {
-		seen = append(seen, passage{count: d.msg.DeliveryCount, begun: d.received})
-		p.seen.put(place, seen[max(0, len(seen)-maxGap):])
+		d.missing = append(d.missing, seen[i].entry())
 	}
 }
 
 // end notes what a delivery came to, unless the broker has confirmed its settlement.
-func (p *past) end(d *delivery, r handler.Result, s settlement) {
+func (p *past) end(d *delivery, s settlement) {
+	place, known := d.place()
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	place, known := d.place()
-	if s.result == "ok" {
+	switch {
+	case s.result == "ok":
 		p.seen.remove(place)
-		return
-	}
-	seen, _ := p.seen.get(place)
-	line := passage{d.msg.DeliveryCount, d.received, entry(r, time.Now()) + " unsettled"}
-	if i := slices.IndexFunc(seen, func(s passage) bool { return s.count == line.count }); i >= 0 {
-		seen[i] = line
-	} else if known {
-		p.seen.put(place, append(seen, line))
+	case known:
+		seen, _ := p.seen.get(place)
+		line := passage{d.msg.DeliveryCount, d.received, entry(d.result, time.Now()) + " unsettled"}
+		seen = append(slices.Clone(seen), line)
+		p.seen.put(place, seen[max(0, len(seen)-maxGap):])
 	}
 }

@@ -36,13 +36,14 @@ func TestLedgerIsBoundedAndCanBeSent(t *testing.T) {
 	}
 }
 
-// nth is the nth delivery of a message with these properties.
-func nth(p *past, n uint32, properties map[string]any) *delivery {
+// nth is the nth delivery of a message with these properties, which begins.
+func nth(p *past, u *underway, n uint32, properties map[string]any) *delivery {
 	m := message("a", 7)
 	*m.EnqueuedTime = time.Date(2026, 1, 31, 17, 0, 0, 0, time.UTC)
 	m.DeliveryCount, m.ApplicationProperties = n, properties
 	d := newDelivery(nil, m)
-	p.begin(d)
+	p.tell(d, u.others(d))
+	u.begin(d)
 	return d
 }
 
@@ -66,11 +67,11 @@ func TestDeliveriesThatNobodyRecordedAreInTheLedger(t *testing.T) {
 			"a forged account":        {3, map[string]any{propLedger: "x", propAccounted: int64(3)}, 2, "x; unrecorded; unrecorded; " + now},
 			"an account of no number": {2, map[string]any{propAccounted: "1"}, 1, "unrecorded; " + now},
 		} {
-			d := nth(newPast(), c.count, c.properties)
+			d := nth(newPast(), newUnderway(), c.count, c.properties)
 			equal(t, name+": unrecorded", d.unrecorded, c.unrecorded)
 			equal(t, name+": ledger", d.ledger(result, time.Now()), c.ledger)
 		}
-		d := nth(newPast(), 1<<31, nil)
+		d := nth(newPast(), newUnderway(), 1<<31, nil)
 		if ledger := d.ledger(result, time.Now()); len(ledger) > maxLedger || d.unrecorded != maxGap || !strings.HasSuffix(ledger, "unrecorded; "+now) {
 			t.Errorf("%d unrecorded, ledger of %d bytes, after a count of 2^31", d.unrecorded, len(ledger))
 		}
@@ -81,16 +82,21 @@ func TestDeliveriesThatNobodyRecordedAreInTheLedger(t *testing.T) {
 func TestDeliveriesThatThisProcessHadAreRecorded(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
-		p := newPast()
-		lost := nth(p, 1, nil)
-		p.end(lost, handler.Result{Outcome: handler.LockLost, Attempts: 1}, settlement{kind: "none", result: "skipped"})
-		underWay := nth(p, 2, nil)
-		third := nth(p, 4, nil)
+		p, u := newPast(), newUnderway()
+		lost := nth(p, u, 1, nil)
+		lost.result = handler.Result{Outcome: handler.LockLost, Attempts: 1}
+		p.end(lost, settlement{kind: "none", result: "skipped"})
+		u.end(lost)
+		underWay := nth(p, u, 2, nil)
+		third := nth(p, u, 4, nil)
 		equal(t, "unrecorded", third.unrecorded, 1)
-		equal(t, "earlier deliveries", third.before, []string{"2000-01-01T00:00:00Z lock_lost/1 unsettled", "2000-01-01T00:00:00Z under_way", "unrecorded"})
-		p.end(underWay, handler.Result{Outcome: handler.Terminated, Attempts: 1}, settlement{kind: "complete", result: "lock_lost"})
-		equal(t, "a later delivery", nth(p, 5, nil).before, []string{"2000-01-01T00:00:00Z lock_lost/1 unsettled", "2000-01-01T00:00:00Z terminated/1 unsettled", "unrecorded", "2000-01-01T00:00:00Z under_way"})
-		p.end(third, handler.Result{Outcome: handler.Terminated}, settlement{kind: "complete", result: "ok"})
+		equal(t, "earlier deliveries", third.missing, []string{"2000-01-01T00:00:00Z lock_lost/1 unsettled", "2000-01-01T00:00:00Z under_way", "unrecorded"})
+		underWay.result = handler.Result{Outcome: handler.Terminated, Attempts: 1}
+		p.end(underWay, settlement{kind: "complete", result: "lock_lost"})
+		u.end(underWay)
+		equal(t, "a later delivery", nth(p, u, 5, nil).missing, []string{"2000-01-01T00:00:00Z lock_lost/1 unsettled", "2000-01-01T00:00:00Z terminated/1 unsettled", "unrecorded", "2000-01-01T00:00:00Z under_way"})
+		third.result = handler.Result{Outcome: handler.Terminated}
+		p.end(third, settlement{kind: "complete", result: "ok"})
 		equal(t, "messages remembered after the settlement", len(p.seen.at), 0)
 	})
 }

@@ -23,20 +23,21 @@ const (
 	longestLock  = 5 * time.Minute
 )
 
-// lock keeps the lock of one message while its work is under way. It costs a timer, no goroutine, until a renewal is due,
-// which is never for most messages.
+// lock keeps the lock of one message while its work is under way, and is the context of that work. It costs a timer, no
+// goroutine, until a renewal is due, which is never for most messages.
 type lock struct {
-	worker   *Worker
-	delivery *delivery
-	work     context.Context         // of the delivery; renewals end with it
-	cancel   context.CancelCauseFunc // ends the work
-	deadline time.Time               // no renewal after it
+	context.Context // ends with the work, or ends it; renewals end with it
+	cancel          context.CancelCauseFunc
+	worker          *Worker
+	delivery        *delivery
+	deadline        time.Time // no renewal after it
 
 	mu      sync.Mutex
 	timer   *time.Timer    // the next renewal, under mu
 	dueAt   time.Time      // when the renewal was due that has not been granted yet, under mu
 	expires time.Time      // as granted last, under mu
 	stopped bool           // under mu
+	lost    bool           // under mu; fixed after stop
 	vain    int            // renewals in a row without an answer, by the one under way
 	renewal sync.WaitGroup // the renewal under way
 }
@@ -45,19 +46,31 @@ type lock struct {
 // receive, a renewal at half of each lock, of the shortest that there are, and a copy and a settlement in the end.
 func Operations(delivery time.Duration) int { return 3 + int(delivery/(shortestLock/2)) }
 
-// hold returns a context for the work that ends with handler.ErrLockLost once the lock cannot be kept, and the lock. The
-// caller calls stop when the work has its outcome.
-func (w *Worker) hold(ctx context.Context, d *delivery) (context.Context, *lock) {
-	ctx, cancel := context.WithCancelCause(ctx)
-	l := &lock{worker: w, delivery: d, work: ctx, cancel: cancel, deadline: time.Now().Add(w.config.MaxLock), expires: granted(d.msg.LockedUntil)}
+// hold starts to keep d's lock, whose context ends with handler.ErrLockLost once that cannot be done. Who works on the
+// delivery calls stop when the work has its outcome. The context is nobody's child: to be one of so many costs more than
+// the call of the SDK. See underway.interrupt.
+func (w *Worker) hold(d *delivery) *lock {
+	l := &d.lock
+	l.worker, l.delivery = w, d
+	l.Context, l.cancel = context.WithCancelCause(context.Background())
+	l.deadline = d.received.Add(w.config.MaxLock)
 	l.mu.Lock() // the timer may fire before it is assigned
 	defer l.mu.Unlock()
-	l.timer = time.AfterFunc(l.due(), l.renew)
-	return context.WithValue(ctx, lockKey{}, l), l
+	l.expires = granted(d.msg.LockedUntil, d.received)
+	l.timer = time.AfterFunc(l.due(d.received), l.renew)
+	return l
 }
 
 // lockKey is where a delivery's context carries its lock.
 type lockKey struct{}
+
+// Value implements context.Context.
+func (l *lock) Value(key any) any {
+	if key == (lockKey{}) {
+		return l
+	}
+	return l.Context.Value(key)
+}
 
 // stillHeld is the last look before a call. The context of a delivery ends with its lock, but after a standstill of the
 // whole process what was due meanwhile comes in any order, a call before the end of its lock.
@@ -77,20 +90,20 @@ func stillHeld(ctx context.Context) bool {
 	return false
 }
 
-// granted returns when a lock ends that the broker has just granted, on this machine's monotonic clock: from here on, a
+// granted returns when a lock ends that the broker has granted just now, on this machine's monotonic clock: from here on, a
 // clock that is set does not matter.
-func granted(until *time.Time) time.Time {
+func granted(until *time.Time, now time.Time) time.Time {
 	left := shortestLock
-	if until != nil && time.Until(*until) <= longestLock { // longer was not granted: then nothing is known but the least
-		left = max(time.Until(*until), shortestLock)
+	if until != nil && until.Sub(now) <= longestLock { // longer was not granted: then nothing is known but the least
+		left = max(until.Sub(now), shortestLock)
 	}
-	return time.Now().Add(left)
+	return now.Add(left)
 }
 
 // due is when to renew next: at 50 to 60 % of what remains, so that messages received together do not renew together.
 // Called with mu held.
-func (l *lock) due() time.Duration {
-	left := max(time.Until(l.expires), 0)
+func (l *lock) due(now time.Time) time.Duration {
+	left := max(l.expires.Sub(now), 0)
 	wait := left/2 + rand.N(left/10+1)
 	l.dueAt = l.expires.Add(wait - left)
 	return wait
@@ -124,7 +137,7 @@ func (l *lock) renew() {
 			l.lose("the longest time to hold a lock is over")
 			return
 		}
-		l.timer.Reset(l.due())
+		l.timer.Reset(l.due(now))
 	case lockLost(err):
 		l.worker.metrics.Renewal("lock_lost")
 		l.lose("the broker no longer knows the lock")
@@ -141,7 +154,7 @@ func (l *lock) renew() {
 // ask makes the SDK call on a copy: the SDK writes the new expiry into the message that it is given.
 func (l *lock) ask(limit time.Duration) (time.Time, error) {
 	w := l.worker
-	ctx, cancel := context.WithTimeout(l.work, limit)
+	ctx, cancel := context.WithTimeout(l, limit)
 	defer cancel()
 	c, err := w.clients.get(ctx)
 	if err != nil {
@@ -157,7 +170,7 @@ func (l *lock) ask(limit time.Duration) (time.Time, error) {
 		return time.Time{}, err
 	}
 	l.vain = 0
-	return granted(m.LockedUntil), nil
+	return granted(m.LockedUntil, time.Now()), nil
 }
 
 // blame ends a client that renews no lock: its right to do so is gone, or the management link is, and receives tell of
@@ -166,7 +179,7 @@ func (l *lock) blame(c *client, err error) {
 	switch {
 	case unauthorized(err), detached(err):
 		c.fail("renew", err)
-	case idle(err) && l.work.Err() == nil && c.ctx.Err() == nil:
+	case idle(err) && l.Err() == nil && c.ctx.Err() == nil:
 		if l.vain++; l.vain > 1 {
 			c.fail("renew", err)
 		}
@@ -175,7 +188,7 @@ func (l *lock) blame(c *client, err error) {
 
 // lose is called with mu held.
 func (l *lock) lose(why string) {
-	l.stopped = true
+	l.stopped, l.lost = true, true
 	l.worker.metrics.LockLost()
 	l.worker.log.Warn("lock lost during the work; the next delivery decides", append(l.delivery.ids(), zap.String("why", why))...)
 	l.cancel(handler.ErrLockLost)

@@ -20,15 +20,15 @@ func TestCallAfterAStandstillIsNotMade(t *testing.T) {
 		m := message("a", 1)
 		until := time.Now().Add(10 * time.Second)
 		m.LockedUntil = &until
-		ctx, l := r.hold(t.Context(), newDelivery(nil, m))
-		if _, _, ok := r.gates.Admit(ctx, account); !ok {
+		l := r.hold(newDelivery(nil, m))
+		if _, _, ok := r.gates.Admit(l, account); !ok {
 			t.Fatal("not admitted while the lock holds")
 		}
 		r.gates.Observe(account, handler.Terminated, 0)
 		l.timer.Stop() // nothing has run since
 		time.Sleep(10 * time.Second)
-		if _, _, ok := r.gates.Admit(ctx, account); ok || !errors.Is(context.Cause(ctx), handler.ErrLockLost) {
-			t.Errorf("admitted: %v, with cause %v", ok, context.Cause(ctx))
+		if _, _, ok := r.gates.Admit(l, account); ok || !errors.Is(context.Cause(l), handler.ErrLockLost) {
+			t.Errorf("admitted: %v, with cause %v", ok, context.Cause(l))
 		}
 		equal(t, "places taken", r.gates.gates[account].calls, 0)
 		equal(t, "locks lost", r.metric(t, "locks_lost_total"), 1.0)
@@ -47,7 +47,7 @@ func TestLocksAndPausesAreOnTheMonotonicClock(t *testing.T) {
 	g := newTestGates(account)
 	g.Observe(account, handler.Throttled, time.Minute)
 	for name, at := range map[string]time.Time{
-		"a lock": granted(&until), "a lock without an end": granted(nil), "a pause": g.gates[account].closed[causeThrottle].until,
+		"a lock": granted(&until, time.Now()), "a lock without an end": granted(nil, time.Now()), "a pause": g.gates[account].closed[causeThrottle].until,
 	} {
 		if at == at.Round(0) { //nolint:staticcheck // == tells whether there is a monotonic reading, which Equal does not
 			t.Errorf("%s ends at %v, on the wall clock", name, at)
@@ -55,7 +55,7 @@ func TestLocksAndPausesAreOnTheMonotonicClock(t *testing.T) {
 	}
 	for _, clock := range []time.Duration{-time.Hour, -10 * time.Minute, 10 * time.Minute, time.Hour} { // ours is wrong by that
 		wrong := time.Now().Add(time.Minute - clock).Round(0)
-		if left := time.Until(granted(&wrong)); left < shortestLock-time.Second || left > longestLock {
+		if left := time.Until(granted(&wrong, time.Now())); left < shortestLock-time.Second || left > longestLock {
 			t.Errorf("our clock is %v ahead: a lock of %v", clock, left)
 		}
 	}

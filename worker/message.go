@@ -33,11 +33,18 @@ type delivery struct {
 	message  handler.Message
 	received time.Time
 	size     int
-	turn     turn
-	lockLost bool // while the work was under way, and counted then
-	recalled bool // an earlier delivery had the same outcome, and its settlement was not confirmed
+	lock     lock
+	left     time.Duration  // of the lock when the work had its outcome
+	result   handler.Result // what it comes to, once that is decided
+	recalled bool           // an earlier delivery had the same outcome, and its settlement was not confirmed
 
-	before     []string        // the ledger's entries for earlier deliveries that it does not have yet
+	// Of underway, under its mu: the delivery with the same sequence number that began before, whether it is this one's turn,
+	// and what is closed at its end, if somebody waits for that.
+	before *delivery
+	turn   bool
+	over   chan struct{}
+
+	missing    []string        // the ledger's entries for earlier deliveries that it does not have yet
 	unrecorded int             // how many of those nobody recorded
 	suspicion  int             // what the message says of them
 	suspected  int             // the same with this message's own unrecorded deliveries, as far as they are evidence

@@ -9,7 +9,6 @@ import (
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"batchterminator/handler"
 	"batchterminator/metrics"
@@ -20,7 +19,9 @@ import (
 func (w *Worker) accept(c *client, m *azservicebus.ReceivedMessage) {
 	c.fed.Store(true)
 	d := newDelivery(c, m)
-	w.past.begin(d)
+	if d.msg.DeliveryCount > 1 {
+		w.past.tell(d, w.underway.others(d))
+	}
 	w.weigh(d)
 	if d.setApart() {
 		d.alone = w.pump.lane.claim()
@@ -28,8 +29,11 @@ func (w *Worker) accept(c *client, m *azservicebus.ReceivedMessage) {
 	w.pump.take(d.size)
 	w.metrics.Received(d.received, d.age(d.received))
 	w.metrics.Move(metrics.Gone, metrics.Waiting)
-	w.drained.start(d)
-	w.deliveries.Go(func() { w.process(d) })
+	w.hold(d)
+	w.underway.begin(d)
+	w.drained.start()
+	w.deliveries.Add(1)
+	w.crew.run(d)
 }
 
 // admit takes in what a receive brought, also when that had been given up by then, or its client had ended: the locks are
@@ -56,25 +60,26 @@ func (w *Worker) closeIntake() {
 
 // process is the life of one delivery. This is the whole of it, in order.
 func (w *Worker) process(d *delivery) {
-	ctx, lock := w.hold(w.work, d)
-	result := w.decide(ctx, d)
+	d.result = w.decide(&d.lock, d)
 	w.metrics.Move(metrics.Waiting, metrics.Settling)
 	// The slot is free as soon as the call has its outcome; settlements under way have a bound of their own, and the lock is
 	// kept until it is this one's turn.
 	w.settling <- struct{}{}
 	w.pump.give(d.size)
-	left := lock.stop()
-	d.lockLost = errors.Is(context.Cause(ctx), handler.ErrLockLost)
+	d.left = d.lock.stop()
 	began := time.Now()
-	result, settled := w.settle(d, result, left)
-	settled.took = time.Since(began)
-	<-w.settling
-	w.past.end(d, result, settled)
-	w.underway.leave(d)
-	w.record(d, result, settled, left)
-	w.metrics.Move(metrics.Settling, metrics.Gone)
-	w.drained.count(d, result, settled)
-	w.pump.lane.leave(d.alone != nil)
+	w.settle(d, func(s settlement) {
+		s.took = time.Since(began)
+		<-w.settling
+		w.finished.end(d, s)
+		w.past.end(d, s)
+		w.underway.end(d)
+		w.record(d, s)
+		w.metrics.Move(metrics.Settling, metrics.Gone)
+		w.drained.count(&d.result, s)
+		w.pump.lane.leave(d.alone != nil)
+		w.deliveries.Done()
+	})
 }
 
 // decide returns what the delivery comes to: from memory, or by handling it once a handler is free.
@@ -91,9 +96,7 @@ func (w *Worker) decide(ctx context.Context, d *delivery) handler.Result {
 	if r, ok := w.suspect(ctx, d); ok {
 		return r
 	}
-	select {
-	case w.handlers <- struct{}{}:
-	case <-ctx.Done():
+	if !w.takeHandler(ctx) {
 		return interrupted(ctx)
 	}
 	defer func() { <-w.handlers }()
@@ -108,10 +111,22 @@ func (w *Worker) decide(ctx context.Context, d *delivery) handler.Result {
 	start := time.Now()
 	r := w.handle(ctx, d)
 	w.ready.observe(time.Since(start))
-	if decision := r.Outcome.Decision(); decision == handler.Complete || decision == handler.DeadLetter {
-		w.finished.remember(d, r)
-	}
 	return r
+}
+
+// takeHandler waits for a handler to be free; false when ctx ended first.
+func (w *Worker) takeHandler(ctx context.Context) bool {
+	select {
+	case w.handlers <- struct{}{}: // mostly, and ctx need not make its channel
+		return true
+	default:
+	}
+	select {
+	case w.handlers <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
 }
 
 // handle confines a panic to the message that provoked it.
@@ -132,28 +147,4 @@ func interrupted(ctx context.Context) handler.Result {
 		return handler.Result{Outcome: handler.LockLost, Detail: "the lock was lost before the work began"}
 	}
 	return handler.Result{Outcome: handler.Draining, Detail: "the worker stopped before the work began"}
-}
-
-func newRecord(d *delivery, r handler.Result, s settlement, left time.Duration, now time.Time) metrics.Delivery {
-	record := metrics.Delivery{
-		Outcome: r.Outcome, Settlement: s.kind, Result: s.result, Ended: now, Settling: s.took, LockRemaining: left, SinceFirst: d.age(now),
-		Attempts: d.message.Attempts + r.Attempts, DeliveryCount: d.msg.DeliveryCount,
-	}
-	if d.msg.EnqueuedTime != nil {
-		record.SinceEnqueued = now.Sub(*d.msg.EnqueuedTime)
-	}
-	return record
-}
-
-// level makes the lines that need a person stand out.
-func level(r handler.Result, s settlement) zapcore.Level {
-	switch decision := r.Outcome.Decision(); {
-	case r.Outcome == handler.Panic:
-		return zapcore.ErrorLevel
-	case r.Outcome == handler.Terminated && r.Detail != "": // it worked, but not as documented
-		return zapcore.WarnLevel
-	case decision == handler.DeadLetter, decision == handler.Pause, s.result == "unconfirmed", s.result == "failed", s.result == "lock_lost":
-		return zapcore.WarnLevel
-	}
-	return zapcore.InfoLevel
 }

@@ -78,8 +78,9 @@ func TestInterruptedMessageIsNotBegun(t *testing.T) {
 			cancel(cause)
 			for range 100 { // a select takes either of two that are ready
 				d := newDelivery(nil, message("a", 1))
+				r.underway.begin(d)
 				equal(t, "outcome", r.decide(ctx, d).Outcome, want)
-				r.underway.leave(d)
+				r.underway.end(d)
 			}
 			equal(t, "handlers taken", len(r.handlers), 0)
 			r.end()

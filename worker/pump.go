@@ -126,7 +126,7 @@ func (p *pump) wake() {
 func (w *Worker) fetch(ctx context.Context) *client {
 	var careful time.Time
 	var out *client
-	silence := silence{ours: w.drained.holds, count: func() { w.metrics.Operation("probe") }, patience: firstPatience}
+	silence := silence{ours: w.underway.holds, count: func() { w.metrics.Operation("probe") }, patience: firstPatience}
 	for {
 		w.fetching.rest()
 		c, err := w.clients.get(ctx)
@@ -163,6 +163,7 @@ func (w *Worker) fetch(ctx context.Context) *client {
 		case idle(err):
 			if errors.Is(err, context.DeadlineExceeded) { // else the wish was withdrawn, and the queue may be full
 				w.metrics.Idle()
+				w.crew.rest()
 			}
 			if proof := silence.endured(ctx, c, time.Since(asked)); !proof {
 				continue // nothing is known that was not known before

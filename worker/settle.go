@@ -7,8 +7,6 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"batchterminator/handler"
 )
@@ -35,53 +33,56 @@ type settlement struct {
 	kind, result string
 	// back is when the request comes back, zero when it does not.
 	back time.Time
-	took time.Duration // all of it, set when it is over
-	err  error
+	// copied: a copy carries the request from here on. Should the original come back, it only has to be completed.
+	copied bool
+	took   time.Duration // all of it, set when it is over
+	err    error
 }
 
-// settle acts on a result: once, on a context of its own, since a finished request is settled even while the worker stops.
-// It returns the result as it finally stands: a request that may not come back any more is dead-lettered.
-func (w *Worker) settle(d *delivery, r handler.Result, left time.Duration) (handler.Result, settlement) {
-	ctx, cancel := context.WithTimeout(w.settles, max(left, settleTry))
-	defer cancel()
-	switch decision := r.Outcome.Decision(); {
+// settle acts on d's result: once, on a context of its own, since a finished request is settled even while the worker stops.
+// Then it calls then, on this goroutine or, when the SDK keeps this one, on another. The result may have changed by then: a
+// request that may not come back any more is dead-lettered.
+func (w *Worker) settle(d *delivery, then func(settlement)) {
+	until := time.Now().Add(max(d.left, settleTry))
+	switch decision := d.result.Outcome.Decision(); {
 	case decision == handler.Complete:
-		return r, w.complete(ctx, d)
+		w.complete(d, until, then)
 	case decision == handler.DeadLetter:
-		return r, w.deadLetter(ctx, d, r)
-	case r.Outcome == handler.LockLost:
-		return r, settlement{kind: "none", result: "skipped"}
-	case r.Outcome == handler.Panic:
-		return w.settlePanic(ctx, d, r)
+		w.deadLetter(d, until, then)
+	case d.result.Outcome == handler.LockLost:
+		then(settlement{kind: "none", result: "skipped"})
+	case d.result.Outcome == handler.Panic:
+		w.settlePanic(d, until, then)
+	default:
+		w.redeliver(d, until, then)
 	}
-	return w.redeliver(ctx, d, r)
 }
 
-func (w *Worker) complete(ctx context.Context, d *delivery) settlement {
-	return w.settleBy(ctx, d, "complete", func(ctx context.Context, r receiver, m *azservicebus.ReceivedMessage, _ int) error {
+func (w *Worker) complete(d *delivery, until time.Time, then func(settlement)) {
+	w.settleBy(d, "complete", until, func(ctx context.Context, r receiver, m *azservicebus.ReceivedMessage, _ int) error {
 		return r.CompleteMessage(ctx, m, nil)
-	})
+	}, then)
 }
 
 // deadLetter moves the message with all that there is to say about it. A broker that refuses that much says so to the SDK
 // alone, which keeps it to itself: when the settlement of an earlier delivery failed too, the last tries are without.
-func (w *Worker) deadLetter(ctx context.Context, d *delivery, r handler.Result) settlement {
-	reason, description := r.DeadLetterReason(), r.DeadLetterDescription()
-	options := &azservicebus.DeadLetterOptions{Reason: &reason, ErrorDescription: &description, PropertiesToModify: map[string]any{propLedger: d.ledger(r, time.Now())}}
-	return w.settleBy(ctx, d, "dead-letter", func(ctx context.Context, rc receiver, m *azservicebus.ReceivedMessage, try int) error {
+func (w *Worker) deadLetter(d *delivery, until time.Time, then func(settlement)) {
+	reason, description := d.result.DeadLetterReason(), d.result.DeadLetterDescription()
+	options := &azservicebus.DeadLetterOptions{Reason: &reason, ErrorDescription: &description, PropertiesToModify: map[string]any{propLedger: d.ledger(d.result, time.Now())}}
+	w.settleBy(d, "dead-letter", until, func(ctx context.Context, rc receiver, m *azservicebus.ReceivedMessage, try int) error {
 		if d.recalled && try >= bareTry {
 			return rc.DeadLetterMessage(ctx, m, nil)
 		}
 		return rc.DeadLetterMessage(ctx, m, options)
-	})
+	}, then)
 }
 
 // abandon hands the message back with its history, which costs it a delivery.
-func (w *Worker) abandon(ctx context.Context, d *delivery, r handler.Result) settlement {
-	options := &azservicebus.AbandonMessageOptions{PropertiesToModify: d.handedBack(r)}
-	return w.settleBy(ctx, d, "abandon", func(ctx context.Context, rc receiver, m *azservicebus.ReceivedMessage, _ int) error {
+func (w *Worker) abandon(d *delivery, until time.Time, then func(settlement)) {
+	options := &azservicebus.AbandonMessageOptions{PropertiesToModify: d.handedBack(d.result)}
+	w.settleBy(d, "abandon", until, func(ctx context.Context, rc receiver, m *azservicebus.ReceivedMessage, _ int) error {
 		return rc.AbandonMessage(ctx, m, options)
-	})
+	}, then)
 }
 
 // lastDelivery tells whether the broker would dead-letter the message on the next failure, without a word on why.
@@ -91,157 +92,137 @@ func (w *Worker) lastDelivery(d *delivery) bool {
 
 // settlePanic gives the message another delivery, and on the last one dead-letters it with our reason rather than the
 // broker's generic one.
-func (w *Worker) settlePanic(ctx context.Context, d *delivery, r handler.Result) (handler.Result, settlement) {
+func (w *Worker) settlePanic(d *delivery, until time.Time, then func(settlement)) {
 	if w.lastDelivery(d) {
-		r.Outcome = handler.CrashSuspect
-		return r, w.deadLetter(ctx, d, r)
+		d.result.Outcome = handler.CrashSuspect
+		w.deadLetter(d, until, then)
+		return
 	}
-	return r, w.abandon(ctx, d, r)
+	w.abandon(d, until, then)
 }
 
 // redeliver schedules a copy and completes the original, unless policy gives the request up.
-func (w *Worker) redeliver(ctx context.Context, d *delivery, r handler.Result) (handler.Result, settlement) {
-	wait, r, again := w.config.Redelivery.Next(d.message, r, w.gates.Down(r.Request.Endpoint))
-	if !again {
-		w.finished.remember(d, r)
-		return r, w.deadLetter(ctx, d, r)
+func (w *Worker) redeliver(d *delivery, until time.Time, then func(settlement)) {
+	wait, r, again := w.config.Redelivery.Next(d.message, d.result, w.gates.Down(d.result.Request.Endpoint))
+	if d.result = r; !again {
+		w.deadLetter(d, until, then)
+		return
 	}
+	ctx, cancel := context.WithDeadline(w.settles, until)
+	defer cancel()
 	back := time.Now().Add(wait)
 	sent, refused, err := w.sendCopy(ctx, d, copyOf(d, r, wait))
 	switch {
 	case refused && r.Outcome == handler.Isolated:
 		// Abandoned it would be back at once, and again, until the queue's delivery limit: it waits for its lock to end instead.
-		return r, settlement{kind: "redeliver", result: "failed", err: err}
+		then(settlement{kind: "redeliver", result: "failed", err: err})
 	case refused && w.lastDelivery(d):
-		r = r.GaveUp(handler.RetriesExhausted, "no delivery is left, and no copy can be sent")
-		s := w.deadLetter(ctx, d, r)
-		s.err = cmp.Or(s.err, err)
-		return r, s
+		d.result = r.GaveUp(handler.RetriesExhausted, "no delivery is left, and no copy can be sent")
+		w.deadLetter(d, until, func(s settlement) {
+			s.err = cmp.Or(s.err, err)
+			then(s)
+		})
 	case refused:
 		// An abandoned message comes back at once: without a pause one minute without the right to send spends all deliveries.
-		deadline, _ := ctx.Deadline()
-		sleep(ctx, min(wait, abandonPause, time.Until(deadline)/2))
-		s := w.abandon(ctx, d, r)
-		s.back, s.err = time.Now(), cmp.Or(s.err, err)
-		return r, s
+		sleep(ctx, min(wait, abandonPause, time.Until(until)/2))
+		w.abandon(d, until, func(s settlement) {
+			s.back, s.err = time.Now(), cmp.Or(s.err, err)
+			then(s)
+		})
 	case !sent:
 		// Neither the copy nor the original is certain; the original's lock ends by itself and it comes back.
-		return r, settlement{kind: "redeliver", result: "failed", err: err}
+		then(settlement{kind: "redeliver", result: "failed", err: err})
+	default:
+		w.metrics.Redelivered(r.Outcome)
+		w.complete(d, until, func(s settlement) {
+			s.kind, s.back, s.copied = "redeliver", back, true
+			then(s)
+		})
 	}
-	w.metrics.Redelivered(r.Outcome)
-	// From here on the copy carries the request: should the original come back, it only has to be completed.
-	w.finished.remember(d, r)
-	s := w.complete(ctx, d)
-	s.kind, s.back = "redeliver", back
-	return r, s
 }
 
 // settler makes one try of a settlement; tries count from 0.
 type settler func(ctx context.Context, r receiver, m *azservicebus.ReceivedMessage, try int) error
 
+// settling is a settlement on its way. One goroutine owns it at a time.
+type settling struct {
+	*Worker
+	d     *delivery
+	kind  string
+	until time.Time
+	call  settler
+	then  func(settlement)
+
+	try   int
+	spent time.Duration // in tries
+	last  error
+}
+
 // settleBy makes one settlement certain if it can: first on the link that the message came on, then by lock token over
 // the management node, which works from any client.
-func (w *Worker) settleBy(ctx context.Context, d *delivery, kind string, call settler) settlement {
-	var last error
-	var spent time.Duration // in tries
-	for try := 0; ; try++ {
-		c, err := w.clients.get(ctx)
-		if err != nil || spent > settleLimit {
-			return settlement{kind: kind, result: "failed", err: cmp.Or(last, err)}
+func (w *Worker) settleBy(d *delivery, kind string, until time.Time, call settler, then func(settlement)) {
+	(&settling{Worker: w, d: d, kind: kind, until: until, call: call, then: then}).run()
+}
+
+// run makes tries until one is the last. A try is made on this goroutine, which the SDK may not give back: then run goes on
+// where the guard is.
+func (s *settling) run() {
+	for {
+		c, err := s.clients.getBy(s.settles, s.until)
+		if err != nil || s.spent > settleLimit {
+			s.then(settlement{kind: s.kind, result: "failed", err: cmp.Or(s.last, err)})
+			return
 		}
-		m := d.msg
-		if try > 0 || c != d.client {
-			m = &azservicebus.ReceivedMessage{LockToken: d.msg.LockToken}
+		m := s.d.msg
+		if s.try > 0 || c != s.d.client {
+			m = &azservicebus.ReceivedMessage{LockToken: m.LockToken}
 		}
-		start := time.Now()
-		w.metrics.Operation(kind)
-		_, err = do(ctx, c, settleTry, func(ctx context.Context) (struct{}, error) { return struct{}{}, call(ctx, c.receiver, m, try) })
-		switch {
-		case err == nil:
-			w.finished.forget(d)
-			w.ready.observeTrip(time.Since(start))
-			return settlement{kind: kind, result: "ok"}
-		case lockLost(err) && last == nil:
-			return settlement{kind: kind, result: "lock_lost", err: err}
-		case lockLost(err):
-			// An earlier try went unanswered: the lock may be gone because that one worked.
-			return settlement{kind: kind, result: "unconfirmed", err: last}
-		case errors.Is(err, errReplaced):
-			continue // it reached nobody
-		case !idle(err) || try > 0 && ctx.Err() == nil: // a try that our own end cuts short says nothing about the client
-			c.fail("settle", err)
+		start, try := time.Now(), s.try // the guard may own s before the call comes back
+		s.metrics.Operation(s.kind)
+		k := &sdkCall{client: c, hung: func() {
+			if !s.ends(c, start, errHung) {
+				s.run()
+			}
+		}}
+		_, err, inTime := guard(k, min(settleTry, s.until.Sub(start)), func(ctx context.Context) (struct{}, error) {
+			return struct{}{}, s.call(ctx, c.receiver, m, try)
+		})
+		if !inTime || s.ends(c, start, err) {
+			return
 		}
-		last = err
-		sleep(ctx, settlePause)
-		spent += time.Since(start)
 	}
 }
 
-// record is the one place that accounts for a delivery: one outcome in a metric and in one log line (promise P10).
-func (w *Worker) record(d *delivery, r handler.Result, s settlement, left time.Duration) {
-	now := time.Now()
-	attempts := d.message.Attempts + r.Attempts
-	record := newRecord(d, r, s, left, now)
-	w.metrics.Settled(record)
-	if s.result == "lock_lost" && !d.lockLost {
-		w.metrics.LockLost()
+// ends judges a try, and tells whether it was the last.
+func (s *settling) ends(c *client, start time.Time, err error) bool {
+	result := settlement{kind: s.kind}
+	switch {
+	case err == nil:
+		s.ready.observeTrip(time.Since(start))
+		result.result = "ok"
+	case lockLost(err) && s.last == nil:
+		result.result, result.err = "lock_lost", err
+	case lockLost(err):
+		// An earlier try went unanswered: the lock may be gone because that one worked.
+		result.result, result.err = "unconfirmed", s.last
+	default:
+		s.failed(c, start, err)
+		return false
 	}
-	if entry := w.log.Check(level(r, s), "delivery"); entry != nil {
-		entry.Write(zap.Inline(&deliveryLine{d, r, s, attempts, now.Sub(d.received), record.SinceFirst}))
-	}
+	s.then(result)
+	return true
 }
 
-// deliveryLine is the log line of a delivery. It writes its fields by itself, as a list of them would take longer to make
-// than to encode.
-type deliveryLine struct {
-	d         *delivery
-	r         handler.Result
-	s         settlement
-	attempts  int
-	took, age time.Duration
-}
-
-// MarshalLogObject implements [zapcore.ObjectMarshaler].
-func (l *deliveryLine) MarshalLogObject(e zapcore.ObjectEncoder) error {
-	e.AddString("message_id", bounded(l.d.msg.MessageID))
-	e.AddInt64("sequence_number", l.d.sequence())
-	e.AddUint32("delivery_count", l.d.msg.DeliveryCount)
-	e.AddString("outcome", l.r.Outcome.String())
-	e.AddString("settlement", l.s.kind)
-	e.AddString("result", l.s.result)
-	e.AddString("job_id", l.r.Request.JobID)
-	e.AddString("task_id", l.r.Request.TaskID)
-	e.AddString("endpoint", l.r.Request.Endpoint)
-	e.AddString("client_request_id", l.r.ClientRequestID)
-	e.AddString("request_id", l.r.RequestID)
-	e.AddInt64("status", int64(l.r.Status))
-	e.AddString("code", l.r.Code)
-	e.AddInt64("attempts", int64(l.attempts))
-	e.AddInt64("redeliveries", int64(l.d.message.Redeliveries))
-	e.AddDuration("took", l.took)
-	e.AddDuration("age", l.age)
-	if l.r.Detail != "" {
-		e.AddString("detail", l.r.Detail)
+// failed prepares for the next try.
+func (s *settling) failed(c *client, start time.Time, err error) {
+	s.try++
+	if errors.Is(err, errReplaced) { // it reached nobody
+		return
 	}
-	if !l.s.back.IsZero() {
-		e.AddTime("back_at", l.s.back)
+	if cut := s.try == 1 || !time.Now().Before(s.until) || s.settles.Err() != nil; !idle(err) || !cut { // a try that our own end cuts short says nothing about the client
+		c.fail("settle", err)
 	}
-	if l.r.Request.Reason != "" || l.r.Request.RequestedBy != "" {
-		e.AddString("reason", l.r.Request.Reason)
-		e.AddString("requested_by", l.r.Request.RequestedBy)
-	}
-	if l.s.err != nil {
-		e.AddString("settle_error", bounded(l.s.err.Error()))
-	}
-	return nil
-}
-
-// maxLogged bounds a value on a log line that somebody else chose, in bytes. What they may be made of is the encoder's care.
-const maxLogged = 1 << 10
-
-func bounded(s string) string {
-	if len(s) <= maxLogged {
-		return s
-	}
-	return s[:maxLogged] + "..."
+	s.last = err
+	sleep(s.settles, settlePause)
+	s.spent += time.Since(start)
 }

@@ -62,12 +62,13 @@ func TestTryThatReachedNobodyConfirmsNothing(t *testing.T) {
 		}
 		d := newDelivery(c, message("m", 1))
 		tries := 0
-		s := r.settleBy(t.Context(), d, "complete", func(context.Context, receiver, *azservicebus.ReceivedMessage, int) error {
+		var s settlement
+		r.settleBy(d, "complete", time.Now().Add(settleLimit), func(context.Context, receiver, *azservicebus.ReceivedMessage, int) error {
 			if tries++; tries == 1 {
 				return errReplaced // as do answers when the client ended between the two
 			}
 			return lostLock()
-		})
+		}, func(result settlement) { s = result })
 		equal(t, "result", s.result, "lock_lost")
 		r.end()
 	})

@@ -51,7 +51,7 @@ func TestEvidenceOfUnrecordedDeliveries(t *testing.T) {
 			m := back("a", 1, c.lost+1, map[string]any{propSuspect: c.says})
 			*m.EnqueuedTime = r.born.Add(c.enqueued)
 			d := newDelivery(nil, m)
-			newPast().begin(d)
+			newPast().tell(d, nil)
 			r.weigh(d)
 			equal(t, name, d.suspected, c.want)
 		}

@@ -66,7 +66,7 @@ func (t *transport) connect(ctx context.Context, args azservicebus.NewWebSocketC
 	if err != nil {
 		return nil, fmt.Errorf("dial Service Bus: %w", err)
 	}
-	return &watchedConn{Conn: &drainableConn{conn, &t.credit}, watch: frameWatch{other: t.credit.incoming}, tell: t.remember}, nil
+	return &watchedConn{Conn: &drainableConn{newGatheredConn(conn), &t.credit}, watch: frameWatch{other: t.credit.incoming}, tell: t.remember}, nil
 }
 
 func (t *transport) remember(wedge error) {

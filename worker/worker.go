@@ -100,14 +100,12 @@ type Worker struct {
 	ballast  ballast       // of handlers
 	settling chan struct{} // one token for each settlement under way
 
-	// work is the context of everything in flight; interrupt ends it with a cause.
-	work      context.Context
-	interrupt context.CancelCauseFunc
 	// settles is the context of all settlements; giveUp ends those that nobody answers, at the end of the grace period.
 	settles context.Context
 	giveUp  context.CancelFunc
 
 	deliveries sync.WaitGroup // one for each delivery under way
+	crew       *crew[*delivery]
 	draining   atomic.Bool
 	drained    tally
 
@@ -148,7 +146,7 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 	w.watchdog = &watchdog{fetching: &w.fetching, connecting: &w.clients.pulse, stuck: &w.clients.stuck, deliveries: w.drained.deliveries, cpu: processorTime, core: processorShare()}
 	w.pump = newPump(config.Concurrency, config.MaxHeldBytes, w.ready.size, config.Gates)
 	config.Gates.bound(config.Concurrency, w.pump.wake)
-	w.work, w.interrupt = context.WithCancelCause(context.Background())
+	w.crew = newCrew(w.process)
 	w.settles, w.giveUp = context.WithCancel(context.Background())
 	return w
 }
