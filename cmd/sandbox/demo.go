@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -22,7 +23,11 @@ import (
 
 type demoCommand struct {
 	Requests    int           `default:"1000" help:"Requests to publish, 10 to 1000000. Default 1000."`
-	Faults      bool          `default:"true" negatable:"" help:"Break connections, answers and settlements on the way."`
+	NoFaults    bool          `help:"Break nothing. Otherwise connections, answers and settlements break on the way."`
+	Faults      []string      `placeholder:"FAULT" help:"Tell a story of these instead, one after the other: throttle, outage, auth, unreachable, bad-messages, as in deploy/RUNBOOK.md. Separate them with commas."`
+	FaultFor    time.Duration `default:"30s" help:"With --faults, how long each lasts, and the time before, between and after them, 500ms to 10m. Default 30s."`
+	Hold        time.Duration `default:"0s" help:"With --faults, how much longer the metrics are served once all requests have ended. Default 0s."`
+	Listen      string        `default:"127.0.0.1:0" placeholder:"ADDRESS" help:"Where the worker serves /metrics, /healthz and /readyz; port 0 takes any free one. Default 127.0.0.1:0."`
 	Concurrency int           `default:"64" help:"Most Batch calls under way at once, 1 to 1000. Default 64."`
 	Latency     time.Duration `default:"20ms" help:"How long the simulated Batch takes to answer."`
 	Seed        uint64        `default:"1" help:"The same seed gives the same requests."`
@@ -45,6 +50,7 @@ const (
 type demo struct {
 	demoCommand
 	requests []request
+	faults   []drillFault
 	sabotage sabotage
 	bus      *servicebustest.Server
 	queue    *servicebustest.Queue
@@ -64,6 +70,17 @@ func (c demoCommand) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	}
 	if d.sabotage, err = findSabotage(c.Sabotage); err != nil {
 		return err
+	}
+	if len(c.Faults) > 0 {
+		if d.faults, err = chosenDrill(c.Faults); err != nil {
+			return fmt.Errorf("--faults: %w", err)
+		}
+	}
+	if c.NoFaults && len(d.faults) > 0 {
+		return errors.New("--no-faults and --faults contradict each other")
+	}
+	if c.FaultFor < 500*time.Millisecond || c.FaultFor > 10*time.Minute {
+		return fmt.Errorf("--fault-for: %v; want 500ms to 10m", c.FaultFor)
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Limit, fmt.Errorf("not finished after %v", c.Limit))
 	defer cancel()
@@ -90,7 +107,11 @@ func (c demoCommand) run(ctx context.Context, stdout, stderr io.Writer) (err err
 
 // begin starts the two services on loopback sockets.
 func (d *demo) begin() (stop func(), err error) {
-	d.requests = plan(kinds, d.Requests, d.Seed)
+	mix := kinds
+	if len(d.faults) > 0 {
+		mix = ordinary()
+	}
+	d.requests = plan(mix, d.Requests, d.Seed)
 	d.bus, err = servicebustest.Start(servicebustest.WithQueue(queueName, servicebustest.QueueConfig{LockDuration: lockDuration}))
 	if err != nil {
 		return nil, err
@@ -101,7 +122,7 @@ func (d *demo) begin() (stop func(), err error) {
 	}
 	d.account = batchtest.New(batchtest.RememberCalls(20 * d.Requests))
 	d.account.OnNext(batchtest.Delay(d.Latency), batchtest.Keep()) // first, so that failures take their time too
-	prepare(d.account, d.requests, d.Seed, d.Faults)
+	prepare(d.account, d.requests, d.Seed, !d.NoFaults)
 	batch, err := d.account.Start("127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("batch account: %w", err)
@@ -113,7 +134,7 @@ func (d *demo) begin() (stop func(), err error) {
 	s.Retry.RedeliveryInitial, s.Retry.RedeliveryMax = redeliveryInitial, redeliveryMax
 	s.Worker.Concurrency = d.Concurrency
 	s.Operation.Control = app.ControlOff
-	s.Operation.Listen, s.Operation.LogLevel, s.Operation.LogFormat = "127.0.0.1:0", d.LogLevel, "console"
+	s.Operation.Listen, s.Operation.LogLevel, s.Operation.LogFormat = d.Listen, d.LogLevel, "console"
 	d.settings = s
 	return func() {
 		batch.Close()
@@ -125,6 +146,9 @@ func (d *demo) begin() (stop func(), err error) {
 func (d *demo) play(ctx context.Context, stderr io.Writer) error {
 	begun := time.Now()
 	defer func() { d.took = time.Since(begun) }()
+	if len(d.faults) > 0 {
+		return d.tell(ctx, stderr)
+	}
 	if err := d.publish(ctx, stderr); err != nil {
 		return fmt.Errorf("publish: %w", err)
 	}
@@ -142,7 +166,7 @@ func (d *demo) play(ctx context.Context, stderr io.Writer) error {
 
 // breakThings arms faults of Service Bus that meet the worker on its way.
 func (d *demo) breakThings() {
-	if !d.Faults {
+	if d.NoFaults {
 		return
 	}
 	// Not the answer to a release: the SDK waits for that one inside its next receive, and the messages in its hands stay
@@ -169,6 +193,13 @@ func (s *struck) noted(kind verdict.Kind) servicebustest.FaultOption {
 		s.faults = append(s.faults, verdict.Fault{Kind: kind, At: time.Now()})
 		return true
 	})
+}
+
+// lasted remembers a fault that has ended.
+func (s *struck) lasted(f verdict.Fault) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, f)
 }
 
 func (s *struck) all() []verdict.Fault {
@@ -198,42 +229,52 @@ func (d *demo) done(c servicebustest.Counts) int {
 
 // work runs one worker until this share of the requests has ended, then drains it: in the middle with work in flight.
 func (d *demo) work(ctx context.Context, stderr io.Writer, progress *console.Progress, until float64) error {
+	breakThings := sync.OnceFunc(d.breakThings)
+	before := d.done(d.queue.Counts())
+	return d.live(ctx, stderr, func(ctx context.Context, _ *app.App) error {
+		return d.queue.Wait(ctx, func(c servicebustest.Counts) bool {
+			done := d.done(c)
+			progress.Set(done)
+			if done > before+len(d.requests)/10 {
+				breakThings()
+			}
+			if until < 1 {
+				return float64(done) >= until*float64(len(d.requests))
+			}
+			return allEnded(c)
+		})
+	})
+}
+
+// live runs one worker as long as something else goes on, then drains it. The context of that ends with the worker too.
+func (d *demo) live(ctx context.Context, stderr io.Writer, meanwhile func(context.Context, *app.App) error) error {
 	process, err := d.build(stderr)
 	if err != nil {
 		return err
 	}
 	running, stop := context.WithCancel(context.WithoutCancel(ctx))
 	defer stop()
+	alive, died := context.WithCancelCause(ctx)
+	defer died(nil)
 	ended := make(chan error, 1)
 	life := verdict.Worker{Started: time.Now()}
 	go func() {
 		report, err := process.Run(running)
 		life.Ended = time.Now() // read after ended
 		life.Said = fmt.Sprintf("%d finished, %d handed back, %d left", report.Finished, report.HandedBack, report.Left)
+		died(err)
 		ended <- err
 	}()
 	if d.sabotage.meddle != nil && len(d.registries) == 1 {
 		d.sabotage.meddle(d)
 	}
-	breakThings := sync.OnceFunc(d.breakThings)
-	before := d.done(d.queue.Counts())
-	waitErr := d.queue.Wait(ctx, func(c servicebustest.Counts) bool {
-		done := d.done(c)
-		progress.Set(done)
-		if done > before+len(d.requests)/10 {
-			breakThings()
-		}
-		if until < 1 {
-			return float64(done) >= until*float64(len(d.requests))
-		}
-		return c.Active+c.Locked+c.Scheduled+c.Deferred == 0
-	})
+	otherErr := meanwhile(alive, process)
 	stopped := time.Now()
 	stop()
 	err = <-ended
 	life.Stopped = stopped
 	d.workers = append(d.workers, life)
-	return cmp.Or(waitErr, err)
+	return cmp.Or(err, otherErr)
 }
 
 // build wires the worker as production does, but for the sabotage.

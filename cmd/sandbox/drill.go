@@ -92,7 +92,11 @@ func (c drillCommand) check() ([]drillFault, error) {
 	case c.Lock < 10*time.Second || c.Lock > 5*time.Minute:
 		return nil, fmt.Errorf("--lock: %v; want 10s to 5m", c.Lock)
 	}
-	return chosenDrill(c.Only)
+	faults, err := chosenDrill(c.Only)
+	if err != nil {
+		return nil, fmt.Errorf("--only: %w", err)
+	}
+	return faults, nil
 }
 
 // begin starts the two services on loopback sockets, the workers, and the page that Prometheus finds them on. What it has

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"time"
 
 	"batchterminator/batchapi/batchtest"
@@ -54,7 +55,11 @@ func chosenDrill(names []string) (faults []drillFault, err error) {
 	for _, name := range names {
 		i := slices.IndexFunc(all, func(f drillFault) bool { return f.name == name })
 		if i < 0 {
-			return nil, fmt.Errorf("--only: there is no fault %q", name)
+			var known []string
+			for _, f := range all {
+				known = append(known, f.name)
+			}
+			return nil, fmt.Errorf("there is no fault %q; want some of %s", name, strings.Join(known, ", "))
 		}
 		faults = append(faults, all[i])
 	}

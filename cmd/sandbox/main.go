@@ -10,6 +10,7 @@
 // It is never shipped; a test of cmd/batch-terminator keeps the doubles out of the production binary.
 //
 //	demo.go       one run from start to verdict
+//	story.go      a demo of chosen faults, slow enough to be watched
 //	plan.go       the mix of requests, and what each has to come to
 //	judge.go      what a run is judged by; package verdict judges
 //	report.go     the verdict as a table or as JSON
