@@ -104,7 +104,7 @@ func startPrometheus(t *testing.T, program string, workers map[string]string) *p
 func runProgram(t *testing.T, program string, args ...string) {
 	t.Helper()
 	var log bytes.Buffer
-	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, args...) //nolint:gosec // G204: found in the path by name
+	cmd := exec.CommandContext(context.WithoutCancel(t.Context()), program, args...)
 	cmd.Stderr, cmd.Env = &log, append(os.Environ(), "CONTAINER_APP_REPLICA_NAME=replica-1") // which tells the agent's series from the server's
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
