@@ -70,7 +70,7 @@ func (m *Metrics) registerState(p *page) {
 		paused: describe("gauge", "intake_paused", "Whether a person has paused the intake over the control address.",
 			"1: the log says who and when; batch-terminator control resume ends it."),
 		demand: describe("gauge", "demand_seconds", "Seconds of work wanted now as far as this replica knows, without what a closed gate blocks.",
-			"For autoscaling, see deploy/AUTOSCALING.md. Above what the replicas do in a minute: add replicas."),
+			"For autoscaling, see deploy/AUTOSCALING.md: take its max over the replicas. Above what they all do in a minute: add some."),
 		dropped: describe("counter", "log_lines_dropped_total", "Log lines that could not be written.",
 			"The log is not read fast enough, or its disk is full. The work goes on."),
 	})

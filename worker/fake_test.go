@@ -21,7 +21,9 @@ type scripted struct {
 	lockFor time.Duration
 	skew    time.Duration // the broker's clock less ours
 	silent  bool          // locks come without the time they end
-	close   func(context.Context) error
+	// unreceivable, when set, tells which messages only a look shows.
+	unreceivable func(*azservicebus.ReceivedMessage) bool
+	close        func(context.Context) error
 	// before, when set, runs before an operation ("dial", "probe", "open", "receive", "peek", "renew", "complete", "abandon", "dead-letter
 	// <reason>", "send"); an error is the answer, errDone an answer without effect, errUnanswered an effect without an answer.
 	before func(ctx context.Context, op string, m *azservicebus.ReceivedMessage) error
@@ -95,6 +97,12 @@ func (s *scripted) ReceiveMessages(ctx context.Context, n int, _ *azservicebus.R
 func (s *scripted) take(n int) []*azservicebus.ReceivedMessage {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.unreceivable != nil {
+		slices.SortStableFunc(s.active, func(a, b *azservicebus.ReceivedMessage) int {
+			return cmp.Compare(number(s.unreceivable(a)), number(s.unreceivable(b)))
+		})
+		n = min(n, len(slices.DeleteFunc(slices.Clone(s.active), s.unreceivable)))
+	}
 	n = min(n, len(s.active))
 	got := make([]*azservicebus.ReceivedMessage, n)
 	for i, m := range s.active[:n] {
@@ -111,6 +119,13 @@ func (s *scripted) take(n int) []*azservicebus.ReceivedMessage {
 	s.active = slices.Clone(s.active[n:])
 	s.maxLocked = max(s.maxLocked, len(s.locked))
 	return got
+}
+
+func number(is bool) int {
+	if is {
+		return 1
+	}
+	return 0
 }
 
 var (

@@ -155,6 +155,7 @@ func (w *Worker) fetch(ctx context.Context) *client {
 		switch caught, panicked := errors.AsType[*panicError](err); {
 		case len(msgs) > 0:
 			silence.broken()
+			w.demand.ran(msgs[len(msgs)-1])
 			w.admit(c, msgs)
 		case panicked:
 			careful = time.Now().Add(cautious)
@@ -164,6 +165,7 @@ func (w *Worker) fetch(ctx context.Context) *client {
 			if errors.Is(err, context.DeadlineExceeded) { // else the wish was withdrawn, and the queue may be full
 				w.metrics.Idle()
 				w.crew.rest()
+				w.demand.ran(nil)
 			}
 			if proof := silence.endured(ctx, c, time.Since(asked)); !proof {
 				continue // nothing is known that was not known before

@@ -134,6 +134,7 @@ func (w *Worker) redeliver(d *delivery, until time.Time, then func(settlement)) 
 		then(settlement{kind: "redeliver", result: "failed", err: err})
 	default:
 		w.metrics.Redelivered(r.Outcome)
+		w.demand.scheduled(r, back)
 		w.complete(d, until, func(s settlement) {
 			s.kind, s.back, s.copied = "redeliver", back, true
 			then(s)

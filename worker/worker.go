@@ -91,6 +91,7 @@ type Worker struct {
 	fetching pulse // of the receive loop
 	watchdog *watchdog
 	ready    *ready
+	demand   *demand
 	finished *finished
 	underway *underway
 	twins    *twins
@@ -133,6 +134,7 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 		gates:    config.Gates,
 		clients:  newClients(connect, config.Metrics, config.Log),
 		ready:    &ready{concurrency: config.Concurrency, fixed: config.ReadyBuffer},
+		demand:   newDemand(func() { config.Metrics.Operation("probe") }),
 		finished: newFinished(),
 		underway: newUnderway(),
 		twins:    newTwins(),
@@ -168,6 +170,7 @@ func (w *Worker) Run(ctx context.Context) Report {
 			giveUp(err)
 		}
 	})
+	owner.Go(func() { w.estimates(ctx) })
 	intake.Go(func() { w.takeIn(ctx) })
 	<-ctx.Done() // the receive loop may take a second to notice, which belongs to the drain
 	begun := time.Now()

@@ -97,13 +97,13 @@ func Build(s Settings, d Deps) (*App, error) {
 	a.controlAddress = s.Operation.Control
 	a.control = newControl(w, gates, d.LogLevel, d.Log, func() bool { return a.Status().Ready })
 	a.admin = newAdmin(d.Registry, a.scrapes, a.Health, a.Status)
-	m.Follow(func() metrics.State { return state(w.Status(), a.Status(), d.LogLinesDropped) })
+	m.Follow(func() metrics.State { return state(w.Status(), a.Status(), w.Demand(), d.LogLinesDropped) })
 	return a, nil
 }
 
 // state is what the series of state show of a process.
-func state(s worker.Status, r Readiness, dropped func() int64) metrics.State {
-	now := metrics.State{Attached: s.Attached, CredentialUsable: r.Checks.Credential.OK, Paused: s.Paused != nil}
+func state(s worker.Status, r Readiness, demand time.Duration, dropped func() int64) metrics.State {
+	now := metrics.State{Attached: s.Attached, CredentialUsable: r.Checks.Credential.OK, Paused: s.Paused != nil, Demand: demand}
 	if dropped != nil {
 		now.LogLinesDropped = dropped()
 	}

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
-	"maps"
 	"net"
 	"net/http"
 	"net/http/httptest"
@@ -21,7 +20,6 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
-	"batchterminator/metrics"
 	"batchterminator/worker"
 )
 
@@ -187,54 +185,6 @@ func get(h http.Handler, path string) (int, string) {
 	return w.Code, w.Body.String()
 }
 
-func TestReadinessNamesEachCheck(t *testing.T) {
-	t.Parallel()
-	const acme, other = "https://acme", "https://other"
-	for name, c := range map[string]struct {
-		status  worker.Status
-		noToken []string
-		want    map[string]Check // that differ from those of a worker at work
-		code    int
-	}{
-		"working":  {worker.Status{Attached: true}, nil, nil, 200},
-		"starting": {worker.Status{}, nil, map[string]Check{"receiver": {false, "not connected yet"}}, 503},
-		"unauthorized": {worker.Status{Detached: errors.New("unauthorized\nand more"), Refused: true}, nil,
-			map[string]Check{"receiver": {false, "unauthorized"}, "credential": {false, "Service Bus refuses it"}}, 503},
-		"no token": {worker.Status{Attached: true}, []string{"no token for x: refused"}, map[string]Check{"credential": {false, "no token for x: refused"}}, 503},
-		"one of two accounts": {worker.Status{Attached: true, ClosedGates: []string{acme + ": auth", acme + ": outage"}}, nil,
-			map[string]Check{"credential": {false, "https://acme refuses it"}, "gates": {true, "closed: https://acme: auth, https://acme: outage"}}, 200},
-		"both accounts": {worker.Status{Attached: true, ClosedGates: []string{acme + ": throttle", other + ": outage"}}, nil,
-			map[string]Check{"gates": {false, "closed: https://acme: throttle, https://other: outage"}}, 503},
-		"draining": {worker.Status{Attached: true, Draining: true}, nil, map[string]Check{"intake": {false, "draining"}}, 503},
-	} {
-		h := newAdmin(prometheus.NewRegistry(), newScrapes(), func() Health { return health(c.status) }, func() Readiness { return readiness(c.status, 2, c.noToken) })
-		code, body := get(h, "/readyz")
-		var got struct {
-			Ready  bool
-			Checks map[string]Check
-		}
-		if err := json.Unmarshal([]byte(body), &got); err != nil {
-			t.Fatal(err)
-		}
-		want := map[string]Check{"receiver": {true, "attached"}, "credential": {true, "usable"}, "gates": {true, "open"}, "intake": {true, "open"}}
-		maps.Copy(want, c.want)
-		if diff := cmp.Diff(want, got.Checks); diff != "" || code != c.code || got.Ready != (code == 200) {
-			t.Errorf("%s: %d, ready %v, want %d (-want +got):\n%s", name, code, got.Ready, c.code, diff)
-		}
-		if code, body := get(h, "/healthz"); code != http.StatusOK || body != `{"alive":true,"checks":{"worker":{"ok":true,"detail":"alive"}}}`+"\n" {
-			t.Errorf("%s: healthz %d %s", name, code, body)
-		}
-	}
-}
-
-func TestAStuckWorkerIsNotAlive(t *testing.T) {
-	t.Parallel()
-	h := newAdmin(prometheus.NewRegistry(), newScrapes(), func() Health { return health(worker.Status{Stuck: worker.ErrStuck}) }, nil)
-	if code, body := get(h, "/healthz"); code != http.StatusServiceUnavailable || body != `{"alive":false,"checks":{"worker":{"ok":false,"detail":"the worker got stuck"}}}`+"\n" {
-		t.Errorf("%d %s", code, body)
-	}
-}
-
 func TestMetricsAreServedFromTheStart(t *testing.T) {
 	t.Parallel()
 	d := deps()
@@ -313,43 +263,4 @@ func TestRunReturnsWhatTheWorkerGotStuckOn(t *testing.T) {
 		}
 		close(forever)
 	})
-}
-
-// What the series of state show, and what a scrape by Prometheus gets.
-func TestTheStateOfTheProcessIsAMetric(t *testing.T) {
-	t.Parallel()
-	for name, c := range map[string]struct {
-		status  worker.Status
-		noToken []string
-		want    metrics.State
-	}{
-		"starting":               {worker.Status{}, nil, metrics.State{CredentialUsable: true}},
-		"working":                {worker.Status{Attached: true}, nil, metrics.State{Attached: true, CredentialUsable: true}},
-		"without a token":        {worker.Status{Attached: true}, []string{"refused"}, metrics.State{Attached: true}},
-		"refused by Service Bus": {worker.Status{Refused: true}, nil, metrics.State{}},
-		"refused by Batch":       {worker.Status{Attached: true, ClosedGates: []string{"https://acme: auth"}}, nil, metrics.State{Attached: true}},
-		"throttled":              {worker.Status{Attached: true, ClosedGates: []string{"https://acme: throttle"}}, nil, metrics.State{Attached: true, CredentialUsable: true}},
-	} {
-		if diff := cmp.Diff(c.want, state(c.status, readiness(c.status, 1, c.noToken), nil)); diff != "" {
-			t.Errorf("%s (-want +got):\n%s", name, diff)
-		}
-	}
-	d := deps()
-	d.LogLinesDropped = func() int64 { return 7 }
-	a, err := Build(emulated(), d)
-	if err != nil {
-		t.Fatal(err)
-	}
-	r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
-	r.Header.Set("Accept", "application/openmetrics-text; version=1.0.0")
-	w := httptest.NewRecorder()
-	a.Handler().ServeHTTP(w, r)
-	if kind := w.Header().Get("Content-Type"); !strings.HasPrefix(kind, "application/openmetrics-text") {
-		t.Errorf("asked for OpenMetrics, got %s", kind)
-	}
-	for _, want := range []string{"batch_terminator_log_lines_dropped_total 7.0\n", "batch_terminator_credential_usable 1.0\n", "batch_terminator_receiver_attached 0.0\n", "# EOF\n"} {
-		if !strings.Contains(w.Body.String(), want) {
-			t.Errorf("no %q", want)
-		}
-	}
 }
