@@ -10,7 +10,8 @@
 //	decide     process.go    remembered outcome (finished.go, twins.go), alone if it is suspected (suspect.go), or
 //	                         handler.Handle; a panic stays with its message
 //	settle     settle.go     complete, dead-letter, or redeliver (redeliver.go): once, on a context of its own
-//	record     record.go     one outcome in a metric and in one log line; on the message, where it lives on (ledger.go)
+//	record     record.go     one outcome in a metric and in one log line; on the message, where it lives on (ledger.go);
+//	                         in a span, where deliveries are traced (trace.go)
 //
 // # States of a message
 //

@@ -57,6 +57,7 @@ func (d *delivery) handedBack(r handler.Result) map[string]any {
 	if after := d.suspicionAfter(r); after != d.suspicion {
 		properties[propSuspect] = int64(after)
 	}
+	d.inscribe(properties)
 	return properties
 }
 

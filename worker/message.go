@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"batchterminator/handler"
@@ -49,6 +50,8 @@ type delivery struct {
 	suspicion  int             // what the message says of them
 	suspected  int             // the same with this message's own unrecorded deliveries, as far as they are evidence
 	alone      <-chan struct{} // closed when nothing else is under way; nil if it has not got the lane
+
+	span trace.Span // nil when nothing is traced
 }
 
 func newDelivery(c *client, m *azservicebus.ReceivedMessage) *delivery {

@@ -60,7 +60,11 @@ func (w *Worker) closeIntake() {
 
 // process is the life of one delivery. This is the whole of it, in order.
 func (w *Worker) process(d *delivery) {
-	d.result = w.decide(&d.lock, d)
+	var work context.Context = &d.lock
+	if w.config.Tracer != nil {
+		work = w.startSpan(work, d)
+	}
+	d.result = w.decide(work, d)
 	w.metrics.Move(metrics.Waiting, metrics.Settling)
 	// The slot is free as soon as the call has its outcome; settlements under way have a bound of their own, and the lock is
 	// kept until it is this one's turn.

@@ -41,6 +41,8 @@ type Outgoing struct {
 	Body []byte
 	// MessageID is the request's identity; "" makes a new one.
 	MessageID string
+	// Traceparent names the span that the request comes from, as in W3C Trace Context; "" for none.
+	Traceparent string
 	// TimeToLive ends the request's use, 0 for the queue's default.
 	TimeToLive time.Duration
 }
@@ -93,6 +95,9 @@ func (m Outgoing) message() *azservicebus.Message {
 		id = uuid.NewString()
 	}
 	message := &azservicebus.Message{Body: m.Body, MessageID: &id, ContentType: &contentType}
+	if m.Traceparent != "" {
+		message.ApplicationProperties = map[string]any{propTraceparent: m.Traceparent, propDiagnosticID: m.Traceparent}
+	}
 	if m.TimeToLive > 0 {
 		message.TimeToLive = &m.TimeToLive
 	}

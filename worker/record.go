@@ -21,6 +21,9 @@ func (w *Worker) record(d *delivery, s settlement) {
 	if entry := w.log.Check(level(&d.result, s), "delivery"); entry != nil {
 		entry.Write(zap.Inline(&deliveryLine{d, s, now}))
 	}
+	if d.span != nil {
+		w.endSpan(d, s, now)
+	}
 }
 
 // deliveryLine is the log line of a delivery. It writes its fields by itself, as a list of them would take longer to make
@@ -64,6 +67,9 @@ func (l *deliveryLine) MarshalLogObject(e zapcore.ObjectEncoder) error {
 	if l.s.err != nil {
 		e.AddString("settle_error", bounded(l.s.err.Error()))
 	}
+	if l.d.span != nil {
+		l.d.logTrace(e)
+	}
 	return nil
 }
 
@@ -81,7 +87,7 @@ func newRecord(d *delivery, s settlement, now time.Time) metrics.Delivery {
 	r := &d.result
 	record := metrics.Delivery{
 		Outcome: r.Outcome, Settlement: s.kind, Result: s.result, Ended: now, Settling: s.took, LockRemaining: d.left, SinceFirst: d.age(now),
-		Attempts: d.message.Attempts + r.Attempts, DeliveryCount: d.msg.DeliveryCount,
+		Attempts: d.message.Attempts + r.Attempts, DeliveryCount: d.msg.DeliveryCount, TraceID: d.traceID(),
 	}
 	if d.msg.EnqueuedTime != nil {
 		record.SinceEnqueued = now.Sub(*d.msg.EnqueuedTime)

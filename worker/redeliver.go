@@ -70,6 +70,7 @@ func copyOf(d *delivery, r handler.Result, wait time.Duration) *azservicebus.AMQ
 	properties[propAttempts] = int64(d.message.Attempts + r.Attempts)
 	properties[propFirstEnqueued] = d.message.FirstEnqueued.UTC().Format(time.RFC3339Nano)
 	properties[propLedger] = d.ledger(r, now)
+	d.inscribe(properties)
 	delete(properties, propAccounted) // the copy has had no delivery yet
 	delete(properties, propSuspect)
 	if n := d.suspicionAfter(r); n > 0 {

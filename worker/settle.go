@@ -69,6 +69,7 @@ func (w *Worker) complete(d *delivery, until time.Time, then func(settlement)) {
 func (w *Worker) deadLetter(d *delivery, until time.Time, then func(settlement)) {
 	reason, description := d.result.DeadLetterReason(), d.result.DeadLetterDescription()
 	options := &azservicebus.DeadLetterOptions{Reason: &reason, ErrorDescription: &description, PropertiesToModify: map[string]any{propLedger: d.ledger(d.result, time.Now())}}
+	d.inscribe(options.PropertiesToModify)
 	w.settleBy(d, "dead-letter", until, func(ctx context.Context, rc receiver, m *azservicebus.ReceivedMessage, try int) error {
 		if d.recalled && try >= bareTry {
 			return rc.DeadLetterMessage(ctx, m, nil)

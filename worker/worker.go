@@ -8,6 +8,7 @@ import (
 	"sync/atomic"
 	"time"
 
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"batchterminator/handler"
@@ -29,6 +30,8 @@ type Config struct {
 	Gates      *Gates
 	Metrics    *metrics.Metrics
 	Log        *zap.Logger
+	// Tracer has a span made for each delivery; nil for none.
+	Tracer trace.Tracer
 
 	// Concurrency is the most calls under way at once, 1 to 1,000.
 	Concurrency int

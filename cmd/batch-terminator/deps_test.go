@@ -84,6 +84,10 @@ var onlyIn = map[string][]string{
 	"github.com/prometheus":                                        {"metrics", "cmd"},
 	"github.com/prometheus/prometheus":                             {"cmd/internal/promqltest"},
 	"github.com/alecthomas/kong":                                   {"cmd"},
+	"go.opentelemetry.io/otel":                                     {"worker", "cmd"}, // its API; what sends spans comes next
+	"go.opentelemetry.io/otel/sdk":                                 {"cmd/internal/tracing"},
+	"go.opentelemetry.io/otel/exporters":                           {"cmd/internal/tracing"},
+	"go.opentelemetry.io/proto":                                    {"cmd/internal/tracing"},
 	"testing":                                                      {"cmd/sandbox/simulate"}, // for its virtual time
 }
 
@@ -158,6 +162,11 @@ func TestImportRulesCatchWhatTheyAreFor(t *testing.T) {
 		{"cmd/internal/app", "github.com/prometheus/client_golang/prometheus", false},
 		{"cmd/internal/app", "github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus", true},
 		{"handler", "testing", true},
+		{"worker", "go.opentelemetry.io/otel/trace", false},
+		{"worker", "go.opentelemetry.io/otel/sdk/trace", true},
+		{"handler", "go.opentelemetry.io/otel/trace", true},
+		{"batchapi", "go.opentelemetry.io/otel", true},
+		{"cmd/internal/app", "go.opentelemetry.io/otel/exporters/otlp/otlptrace", true},
 		{"util", "batchterminator/handler", true},
 	} {
 		if got := breaches(module+"/"+c.importer, c.imported); (len(got) > 0) != c.broken {
@@ -179,6 +188,8 @@ func TestProductionBinaryLinksNoTestCode(t *testing.T) {
 			strings.Contains(p.ImportPath, "/testify"), !p.Standard && path.Base(p.ImportPath) == "zaptest",
 			within(p.ImportPath, "cmd/sandbox"):
 			t.Errorf("the binary links %s", p.ImportPath)
+		case strings.HasPrefix(p.ImportPath, "google.golang.org/grpc"):
+			t.Errorf("the binary links %s, four megabytes for the one call that cmd/internal/tracing makes by itself", p.ImportPath)
 		}
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 
 	"batchterminator/cmd/internal/app"
+	"batchterminator/cmd/internal/tracing"
 	"batchterminator/worker"
 )
 
@@ -65,7 +66,7 @@ func runWith(ctx context.Context, args []string, env app.Environment, std stream
 	case "run":
 		err = cli.Run.run(ctx, env, std, deps)
 	case "send":
-		err = cli.Send.run(ctx, std, deps)
+		err = cli.Send.run(ctx, env, std, deps)
 	case "outcomes":
 		err = cli.Outcomes.run(std)
 	case "schema":
@@ -122,7 +123,7 @@ type runCommand struct {
 
 // Help is shown behind the command's one-line help.
 func (runCommand) Help() string {
-	return `Takes requests from the queue, or the subscription of a topic, and calls Terminate Task until the outcome is certain. The first SIGTERM or SIGINT drains: what is in flight finishes or goes back to the queue. A second one exits at once with code 1. A Service Bus that cannot be reached, is disabled or refuses the identity is waited for, however long. Exit codes: 0 drained, 1 failed, 2 wrong settings, 3 drained after the worker's own machinery got stuck: start it again, no message is lost.
+	return `Takes requests from the queue, or the subscription of a topic, and calls Terminate Task until the outcome is certain. The first SIGTERM or SIGINT drains: what is in flight finishes or goes back to the queue. A second one exits at once with code 1. A Service Bus that cannot be reached, is disabled or refuses the identity is waited for, however long. Traces are sent where the standard OTEL_* variables say, such as OTEL_EXPORTER_OTLP_ENDPOINT; without them nothing is traced. Exit codes: 0 drained, 1 failed, 2 wrong settings, 3 drained after the worker's own machinery got stuck: start it again, no message is lost.
 
 Examples:
 
@@ -141,9 +142,12 @@ func (c runCommand) run(ctx context.Context, env app.Environment, std streams, d
 		return err
 	}
 	deps.Log = log.With(app.PlatformFields(env)...)
-	defer app.BridgeSDKLog(deps.Log)()
+	app.BridgeSDKLog(deps.Log)
 	deps.Registry, deps.Version = prometheus.NewRegistry(), readBuild().Version
 	deps.LogLinesDropped, deps.LogLevel = sink.Dropped, level
+	traces := tracing.Start(env.Lookup, deps.Version, deps.Log)
+	defer traces.Close(tracing.Farewell)
+	deps.Tracer = traces.Tracer()
 	process, err := app.Build(s, deps)
 	if err != nil {
 		return err

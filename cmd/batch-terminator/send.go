@@ -10,8 +10,12 @@ import (
 
 	"batchterminator/cmd/internal/app"
 	"batchterminator/cmd/internal/console"
+	"batchterminator/cmd/internal/tracing"
 	"batchterminator/worker"
 )
+
+// publishFarewell bounds the export of the one span that a sending is, if it is traced.
+const publishFarewell = 5 * time.Second
 
 type sendCommand struct {
 	ServiceBus app.ServiceBusSettings `embed:"" group:"Service Bus"`
@@ -40,7 +44,7 @@ type requestFlags struct {
 
 // Help is shown behind the command's one-line help.
 func (sendCommand) Help() string {
-	return `Every request is checked before the first one is sent: when one is wrong, nothing is sent. Exit codes: 0 all sent, 1 failed or interrupted, 2 wrong settings or requests.
+	return `Every request is checked before the first one is sent: when one is wrong, nothing is sent. Where the standard OTEL_* variables ask for traces, each message carries a traceparent, of a span that is a child of $TRACEPARENT if that is set. Exit codes: 0 all sent, 1 failed or interrupted, 2 wrong settings or requests.
 
 Examples:
 
@@ -51,18 +55,29 @@ Examples:
 Each line of requests.ndjson is one request, such as {"jobId":"nightly","taskId":"task-7"}.`
 }
 
-func (c sendCommand) run(ctx context.Context, std streams, deps app.Deps) error {
+func (c sendCommand) run(ctx context.Context, env app.Environment, std streams, deps app.Deps) error {
 	messages, err := c.messages(ctx, std)
 	if err != nil {
 		return err
 	}
+	log, err := app.NewLogger("warn", "console", std.err)
+	if err != nil {
+		return err
+	}
+	traces := tracing.Start(env.Lookup, readBuild().Version, log)
+	defer traces.Close(publishFarewell)
 	publisher, err := c.ServiceBus.Publisher(deps.Dial)
 	if err != nil {
 		return err
 	}
+	traceparent, end := traces.StartSend(ctx, env.Lookup, c.ServiceBus.Entity(), len(messages))
+	for i := range messages {
+		messages[i].Traceparent = traceparent
+	}
 	progress := console.NewProgress(std.err, "sending", len(messages))
 	sent, err := publisher.Publish(ctx, messages, progress.Add)
 	progress.End()
+	end(err)
 	err = errors.Join(err, publisher.Close())
 	if ctx.Err() != nil && sent < len(messages) {
 		err = errors.New("interrupted; what was sent stays sent")

@@ -13,9 +13,11 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore"
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 	"github.com/prometheus/client_golang/prometheus"
+	"go.opentelemetry.io/otel/trace"
 	"go.uber.org/zap"
 
 	"batchterminator/batchapi"
+	"batchterminator/cmd/internal/tracing"
 	"batchterminator/handler"
 	"batchterminator/metrics"
 	"batchterminator/worker"
@@ -36,6 +38,8 @@ type Deps struct {
 	Dial func(context.Context) (net.Conn, error)
 	// Transport returns the transport to a Batch endpoint; nil, or a nil result, takes package batchapi's own.
 	Transport func(endpoint string) policy.Transporter
+	// Tracer makes the spans of deliveries and Batch calls; nil for none.
+	Tracer trace.Tracer
 }
 
 // App is the wired process. Use it once.
@@ -80,7 +84,7 @@ func Build(s Settings, d Deps) (*App, error) {
 		credential = identity
 	}
 	m := metrics.New(d.Registry, d.Version, names)
-	clients, err := s.clients(list, credential, d.Transport, func(endpoint string) policy.Policy { return counter{endpoint, m} })
+	clients, err := s.clients(list, credential, d.Transport, d.steps(m))
 	if err != nil {
 		return nil, err
 	}
@@ -108,6 +112,16 @@ func state(s worker.Status, r Readiness, demand time.Duration, dropped func() in
 		now.LogLinesDropped = dropped()
 	}
 	return now
+}
+
+// steps are what each Batch call passes on its way.
+func (d Deps) steps(m *metrics.Metrics) func(endpoint string) []policy.Policy {
+	return func(endpoint string) (steps []policy.Policy) {
+		if d.Tracer != nil {
+			steps = append(steps, tracing.Attempts{Tracer: d.Tracer})
+		}
+		return append(steps, counter{endpoint, m, d.Tracer != nil})
+	}
 }
 
 func (s *Settings) needsCredential(list []endpoint) bool { return len(s.hosts(list)) > 0 }
@@ -152,7 +166,7 @@ func (s *Settings) worker(credential azcore.TokenCredential, d Deps, h *handler.
 	if s.ServiceBus.Namespace != "" {
 		c.ServiceBus.Credential = credential
 	}
-	c.Handler, c.Gates, c.Metrics, c.Log = h, gates, m, d.Log
+	c.Handler, c.Gates, c.Metrics, c.Log, c.Tracer = h, gates, m, d.Log, d.Tracer
 	c.Concurrency, c.ReadyBuffer = s.Worker.Concurrency, int(s.Worker.ReadyBuffer)
 	c.MaxLock, c.MaxDeliveryCount, c.Grace = s.Worker.MaxLock, s.Worker.MaxDeliveryCount, s.Worker.Grace
 	c.Redelivery = s.Retry.redelivery()
@@ -168,7 +182,7 @@ func (r RetrySettings) redelivery() handler.Redelivery {
 }
 
 // farewell bounds the end of the admin server; it is part of the time that package worker leaves at the end of the grace, but
-// after a wait for a scrape: that leaves time for this and for the log.
+// after a wait for a scrape: that leaves time for this, for the last spans and for the log.
 const farewell = 500 * time.Millisecond
 
 // Run serves and works until ctx ends, drains, and returns how that went. Its errors are that the admin address cannot be
@@ -185,7 +199,7 @@ func (a *App) Run(ctx context.Context) (worker.Report, error) {
 	for _, client := range a.clients {
 		client.CloseIdleConnections()
 	}
-	a.scrapes.await(min(a.lingers, report.Spare-farewell-sinkFarewell))
+	a.scrapes.await(min(a.lingers, report.Spare-farewell-tracing.Farewell-sinkFarewell))
 	return report, report.Stuck
 }
 

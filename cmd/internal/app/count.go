@@ -8,6 +8,7 @@ import (
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
 
 	"batchterminator/batchapi"
+	"batchterminator/cmd/internal/tracing"
 	"batchterminator/metrics"
 )
 
@@ -16,6 +17,7 @@ import (
 type counter struct {
 	endpoint string
 	metrics  *metrics.Metrics
+	traced   bool
 }
 
 // Do implements [policy.Policy].
@@ -29,6 +31,10 @@ func (c counter) Do(req *policy.Request) (*http.Response, error) {
 	if resp != nil {
 		status = resp.StatusCode
 	}
-	c.metrics.Request(c.endpoint, status, time.Since(start), "")
+	traceID := ""
+	if c.traced {
+		traceID = tracing.ID(req.Raw().Context())
+	}
+	c.metrics.Request(c.endpoint, status, time.Since(start), traceID)
 	return resp, err
 }

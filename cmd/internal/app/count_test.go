@@ -55,7 +55,7 @@ func TestEveryBatchCallIsCountedOnceAndNothingElseIs(t *testing.T) {
 		m := metrics.New(registry, "", []string{testAccount})
 		s := Defaults()
 		clients, err := s.clients([]endpoint{{canonical: testAccount}}, c.credential, func(string) policy.Transporter { return c.transport },
-			func(endpoint string) policy.Policy { return counter{endpoint, m} })
+			Deps{}.steps(m))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -99,11 +99,11 @@ func (s Secret) part(name string) string {
 }
 
 // clients returns one client for each entry, by its canonical address.
-func (s *Settings) clients(list []endpoint, credential azcore.TokenCredential, transport func(string) policy.Transporter, count func(string) policy.Policy) (map[string]*batchapi.Client, error) {
+func (s *Settings) clients(list []endpoint, credential azcore.TokenCredential, transport func(string) policy.Transporter, steps func(string) []policy.Policy) (map[string]*batchapi.Client, error) {
 	clients := make(map[string]*batchapi.Client, len(list))
 	for _, e := range list {
 		options := s.clientOptions(e.loopback)
-		options.PerRetryPolicies = []policy.Policy{count(e.canonical)}
+		options.PerRetryPolicies = steps(e.canonical)
 		if transport != nil {
 			options.Transport = transport(e.canonical)
 		}

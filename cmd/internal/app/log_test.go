@@ -209,5 +209,5 @@ func TestLinesOfTheSDKHoldNoCredentialAndNoBody(t *testing.T) {
 		t.Errorf("%d bytes of log for a long text", len(out))
 	}
 	log := zap.New(zapcore.NewCore(newJSONEncoder(), zapcore.AddSync(&bytes.Buffer{}), zap.InfoLevel))
-	BridgeSDKLog(log)() // above debug the SDK has no listener to render lines for, which would be set under the feet of other tests
+	BridgeSDKLog(log) // above debug the SDK has no listener to render lines for, which would be set under the feet of other tests
 }

@@ -74,7 +74,7 @@ func PlatformFields(env Environment) (fields []zap.Field) {
 	for _, f := range []struct{ variable, field string }{
 		{"CONTAINER_APP_REPLICA_NAME", "replica"}, {"CONTAINER_APP_REVISION", "revision"},
 	} {
-		if value, ok := env.lookup(f.variable); ok {
+		if value, ok := env.Lookup(f.variable); ok {
 			fields = append(fields, zap.String(f.field, value))
 		}
 	}

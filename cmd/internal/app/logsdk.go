@@ -17,14 +17,12 @@ var credentials = regexp.MustCompile(`(?i)(bearer\s+|sharedaccesssignature[ =]\s
 // BridgeSDKLog has the Azure SDK's own log written at debug: connections, tokens asked for, requests and responses without
 // their bodies. At a higher level it does nothing, since the SDK renders its lines as soon as anyone listens.
 //
-// The listener belongs to the whole process and may not be set while the SDK is in use, which is why only a program's start
-// calls this. The returned function takes the listener away.
-func BridgeSDKLog(log *zap.Logger) (stop func()) {
-	if !log.Core().Enabled(zap.DebugLevel) {
-		return func() {}
+// The listener belongs to the whole process and may not be set, or taken away, while the SDK is in use: only a program's start
+// calls this, and the listener stays. A level that is changed later brings no lines of the SDK, and takes away those that there are.
+func BridgeSDKLog(log *zap.Logger) {
+	if log.Core().Enabled(zap.DebugLevel) {
+		azlog.SetListener(sdkListener(log.Named("sdk")))
 	}
-	azlog.SetListener(sdkListener(log.Named("sdk")))
-	return func() { azlog.SetListener(nil) }
 }
 
 func sdkListener(log *zap.Logger) func(azlog.Event, string) {

@@ -84,7 +84,7 @@ func (*fromEnvironment) Validate(*kong.Application) error { return nil }
 // Resolve implements [kong.Resolver].
 func (e *fromEnvironment) Resolve(k *kong.Context, _ *kong.Path, flag *kong.Flag) (any, error) {
 	for _, name := range flag.Envs {
-		value, ok := e.env.lookup(name)
+		value, ok := e.env.Lookup(name)
 		if !ok {
 			continue
 		}

@@ -10,8 +10,8 @@ import (
 // Environment is a process environment as os.Environ returns it: "NAME=value", the last one of a name counts.
 type Environment []string
 
-// lookup returns a variable that is set to something. Platforms set variables to nothing to mean "not set".
-func (e Environment) lookup(name string) (string, bool) {
+// Lookup returns a variable that is set to something. Platforms set variables to nothing to mean "not set".
+func (e Environment) Lookup(name string) (string, bool) {
 	for _, entry := range slices.Backward(e) {
 		if key, value, _ := strings.Cut(entry, "="); key == name {
 			return value, value != ""
