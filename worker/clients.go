@@ -19,8 +19,6 @@ import (
 )
 
 const (
-	// warmLimit bounds dialling, authentication and the first round trips of a new client.
-	warmLimit = 15 * time.Second
 	// closeLimit bounds the farewell to an old one.
 	closeLimit = 3 * time.Second
 	// Reconnects wait from firstReconnect, doubled to lastReconnect, at least throttledReconnect after throttling.
@@ -150,61 +148,42 @@ func (s *clients) run(ctx context.Context) {
 	}
 }
 
-// open dials and warms a client with this one caller.
-func (s *clients) open(ctx context.Context) (*client, error) {
-	conn, err := s.connect()
-	if err != nil {
-		return nil, err
-	}
-	c := newClient(conn, &s.stuck, s.count)
-	s.metrics.Operation("probe")
-	if err := c.probe(ctx, warmLimit); err != nil {
-		c.fail("connect", err)
-		return c, err
-	}
-	if err := c.askToSend(ctx); err != nil {
-		c.fail("connect", err)
-		return c, err
-	}
-	return c, nil
-}
-
-// askToSend finds out whether copies can be sent. A refusal is an answer, not an error. Nobody else may use the sender.
-func (c *client) askToSend(ctx context.Context) error {
-	if c.sender == nil {
-		return nil
-	}
-	_, err := do(ctx, c, warmLimit, func(ctx context.Context) (*azservicebus.MessageBatch, error) {
-		return c.sender.NewMessageBatch(ctx, nil)
-	})
-	c.canSend.Store(err == nil)
-	if refusesSend(err) {
-		return nil
-	}
-	return err
-}
-
-// watch waits for the end of a client, and returns why it ended; nil when ctx did. While the broker refuses copies it asks
-// again from time to time.
+// watch waits for the end of a client, and returns why it ended; nil when ctx did. It ends one whose management link is
+// gone, and keeps that link in use.
 func (s *clients) watch(ctx context.Context, c *client) error {
 	again := time.NewTicker(sendAgain)
 	defer again.Stop()
+	idle := time.NewTicker(nodeIdle)
+	defer idle.Stop()
 	for {
 		select {
 		case <-c.ctx.Done():
 			return context.Cause(c.ctx)
 		case <-ctx.Done():
 			return nil
+		case <-c.severed:
+			c.fail("renew", errSevered)
+			return context.Cause(c.ctx)
+		case <-idle.C:
+			s.metrics.Operation("probe")
+			if err := c.probe(ctx, lookLimit); err != nil && ctx.Err() == nil {
+				c.fail("probe", err)
+			}
 		case <-again.C:
+			s.askAgain(ctx, c)
 		}
-		if c.sender == nil || c.canSend.Load() {
-			continue
-		}
-		if err := c.askToSend(ctx); err != nil && ctx.Err() == nil {
-			c.fail("probe", err)
-		} else if c.canSend.Load() {
-			s.log.Info("requests can be brought back as scheduled copies now")
-		}
+	}
+}
+
+// askAgain asks whether copies can be sent now, if they could not be.
+func (s *clients) askAgain(ctx context.Context, c *client) {
+	if c.sender == nil || c.canSend.Load() {
+		return
+	}
+	if err := c.askToSend(ctx); err != nil && ctx.Err() == nil {
+		c.fail("probe", err)
+	} else if c.canSend.Load() {
+		s.log.Info("requests can be brought back as scheduled copies now")
 	}
 }
 

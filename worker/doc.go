@@ -37,6 +37,9 @@
 // every call guarded and recovered (sdkcall.go). What no client survives is kept from it: after a detach for throttling a goroutine of
 // the SDK spins for ever, so the connection is ours (transport.go), and such a detach ends it instead (framewatch.go).
 //
+// Nor may it meet a management link that the broker has ended: it would close the receive link over what is on the wire
+// (nodewatch.go).
+//
 // A link that dies without a word is found by looking into the queue while it is silent (stall.go). A broker that cannot be
 // reached or does not let us in is waited for, however long; but when our own loops, or calls that never return, or a
 // spinning goroutine show that the process itself is broken, the worker ends with ErrStuck (watchdog.go).

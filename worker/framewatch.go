@@ -12,6 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"sync/atomic"
 )
 
 // wedging are the conditions that the SDK takes for passing, so that it neither recovers nor gives up.
@@ -113,9 +114,11 @@ func wedges(frame []byte) string {
 // the same time, Read by one goroutine only: that is how the SDK reads.
 type watchedConn struct {
 	net.Conn
-	watch frameWatch  // the reader's
-	ended *wedgeError // the reader's: what Read returns from now on
-	tell  func(error)
+	watch frameWatch // the reader's
+	// arrived counts the reads that brought something; nil: nobody wants to know.
+	arrived *atomic.Uint64
+	ended   *wedgeError // the reader's: what Read returns from now on
+	tell    func(error)
 }
 
 // Read implements net.Conn.
@@ -124,6 +127,9 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 		return 0, c.ended
 	}
 	n, err := c.Conn.Read(p)
+	if n > 0 && c.arrived != nil {
+		c.arrived.Add(1)
+	}
 	pass, wedge := c.watch.feed(p[:n])
 	if wedge == nil {
 		return n, err

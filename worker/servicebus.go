@@ -105,6 +105,10 @@ type connection struct {
 	close  func(context.Context) error
 	// ended returns why the transport ended a connection of its own accord; nil if it did not.
 	ended func() error
+	// arrived counts what has come from the broker, 0 before there is a connection. Nil where the transport is not ours.
+	arrived func() uint64
+	// severed is closed when the broker ends the receiver's management link. Nil where the transport is not ours.
+	severed <-chan struct{}
 	// withdraw has the next receive take its credit back instead of adding to it; the channel is closed when the broker has
 	// given it up. Nil where the transport is not ours.
 	withdraw func() <-chan struct{}
@@ -114,13 +118,13 @@ type connection struct {
 func (b ServiceBus) transport() *transport {
 	switch {
 	case b.Dial != nil:
-		return &transport{dial: func(ctx context.Context, _ string) (net.Conn, error) { return b.Dial(ctx) }}
+		return newTransport(func(ctx context.Context, _ string) (net.Conn, error) { return b.Dial(ctx) })
 	case b.SDKTransport:
 		return nil
 	case emulated(b.ConnectionString):
-		return &transport{dial: dialPlain}
+		return newTransport(dialPlain)
 	}
-	return &transport{dial: dialTLS}
+	return newTransport(dialTLS)
 }
 
 func (b ServiceBus) client(t *transport) (*azservicebus.Client, error) {
@@ -146,7 +150,7 @@ func (b ServiceBus) connect() (*connection, error) {
 	}
 	c := &connection{close: client.Close, ended: func() error { return nil }}
 	if t != nil {
-		c.ended, c.withdraw = t.ended, t.credit.want
+		c.ended, c.withdraw, c.arrived, c.severed = t.ended, t.credit.want, t.arrived.Load, t.node.severed
 	}
 	if b.Queue == "" {
 		c.receiver, err = client.NewReceiverForSubscription(b.Topic, b.Subscription, nil)

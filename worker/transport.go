@@ -47,10 +47,16 @@ func (*finalError) NonRetriable() {}
 type transport struct {
 	dial   func(ctx context.Context, host string) (net.Conn, error)
 	credit withdrawal
+	node   *nodeWatch
 
 	dialled atomic.Bool
+	arrived atomic.Uint64 // reads from the connection that brought something; one for the connection itself
 	mu      sync.Mutex
 	wedge   error // any goroutine, under mu
+}
+
+func newTransport(dial func(ctx context.Context, host string) (net.Conn, error)) *transport {
+	return &transport{dial: dial, node: newNodeWatch()}
 }
 
 // connect is the SDK's hook for connections of another kind. It is meant for WebSocket; any net.Conn is taken.
@@ -66,7 +72,14 @@ func (t *transport) connect(ctx context.Context, args azservicebus.NewWebSocketC
 	if err != nil {
 		return nil, fmt.Errorf("dial Service Bus: %w", err)
 	}
-	return &watchedConn{Conn: &drainableConn{newGatheredConn(conn), &t.credit}, watch: frameWatch{other: t.credit.incoming}, tell: t.remember}, nil
+	t.arrived.Add(1)
+	return &watchedConn{Conn: &drainableConn{newGatheredConn(conn), &t.credit}, watch: frameWatch{other: t.watch}, arrived: &t.arrived, tell: t.remember}, nil
+}
+
+// watch looks at each frame that comes in.
+func (t *transport) watch(frame []byte) {
+	t.credit.incoming(frame)
+	t.node.incoming(frame)
 }
 
 func (t *transport) remember(wedge error) {
