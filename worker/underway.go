@@ -54,6 +54,20 @@ func (u *underway) holds(sequence int64) bool {
 	return u.at[sequence] != nil
 }
 
+// oldest returns the delivery that has been under way for longest, nil without any.
+func (u *underway) oldest() (oldest *delivery) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	for _, d := range u.at {
+		for ; d != nil; d = d.before {
+			if oldest == nil || d.received.Before(oldest.received) {
+				oldest = d
+			}
+		}
+	}
+	return oldest
+}
+
 // others returns the deliveries of d's message that are under way beside it.
 func (u *underway) others(d *delivery) (list []passage) {
 	p, known := d.place()

@@ -2,8 +2,8 @@ package worker
 
 // The last layer. A broker that cannot be reached, an entity that is disabled or gone, a right that is missing: all of that
 // is waited out, however long it lasts. But the SDK can break in ways that no new client cures, and so can we: a loop that
-// does not come round, calls that never return, a goroutine that spins. Then the worker ends with a reason and the platform
-// starts another; peek-lock makes that safe.
+// does not come round, calls that never return, a handler that ignores its context, a goroutine that spins. Then the worker
+// ends with a reason and the platform starts another; peek-lock makes that safe.
 
 import (
 	"context"
@@ -75,6 +75,10 @@ type watchdog struct {
 	fetching, connecting *pulse
 	// stuck counts calls inside the SDK that were given up and have not come back.
 	stuck *atomic.Int64
+	// oldest is the delivery that has been under way for longest, nil without any. None may take longer than overdue: by then its
+	// lock has ended, its work has been cancelled, and what was to be settled has been.
+	oldest  func() *delivery
+	overdue time.Duration
 	// received counts deliveries begun, open those under way: both 0 more than before means idle.
 	deliveries func() (begun, open int)
 	// cpu is the processor time that the process has used; false where that cannot be told.
@@ -124,6 +128,7 @@ func (d *watchdog) wait(ctx context.Context) error {
 	tick := time.NewTicker(checkEvery)
 	defer tick.Stop()
 	spin := spin{watchdog: d}
+	var late *delivery // at the last look: where a machine has stood still everything is late for a moment
 	for {
 		select {
 		case <-ctx.Done():
@@ -136,6 +141,15 @@ func (d *watchdog) wait(ctx context.Context) error {
 		if spin.lasts() >= spinsFor {
 			return fmt.Errorf("%w: it takes a processor of its own although there is nothing to do", ErrStuck)
 		}
+		o := d.oldest()
+		if o == nil || time.Since(o.received) <= d.overdue {
+			late = nil
+			continue
+		}
+		if o == late {
+			return fmt.Errorf("%w: the delivery of message %d has been under way for %v, and does not end with its lock", ErrStuck, o.sequence(), time.Since(o.received).Round(time.Second))
+		}
+		late = o
 	}
 }
 

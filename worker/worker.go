@@ -148,7 +148,7 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 	}
 	w.ballast.places = w.handlers
 	w.clients.collect = w.collect
-	w.watchdog = &watchdog{fetching: &w.fetching, connecting: &w.clients.pulse, stuck: &w.clients.stuck, deliveries: w.drained.deliveries, cpu: processorTime, core: processorShare()}
+	w.watchdog = &watchdog{fetching: &w.fetching, connecting: &w.clients.pulse, stuck: &w.clients.stuck, oldest: w.underway.oldest, overdue: config.MaxLock + longestLock + lifeless, deliveries: w.drained.deliveries, cpu: processorTime, core: processorShare()}
 	w.pump = newPump(config.Concurrency, config.MaxHeldBytes, w.ready.size, config.Gates)
 	config.Gates.bound(config.Concurrency, w.pump.wake)
 	w.crew = newCrew(w.process)
