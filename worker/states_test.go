@@ -1,0 +1,174 @@
+package worker_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"batchterminator/handler"
+	"batchterminator/worker"
+	"batchterminator/worker/servicebustest"
+)
+
+// state is what the worker is doing when a fault strikes.
+type state struct {
+	name string
+	// reach brings the worker there; the tasks a to d exist afterwards, or will.
+	reach func(t *testing.T, s *stack)
+}
+
+const stateWork = 8 * time.Second // of each request
+
+// states are those in which the end of a link may meet a worker. One that drains has to do so within its grace period.
+func states() []state {
+	held := []string{"a", "b", "c", "d"}
+	hold := func(t *testing.T, s *stack) {
+		time.Sleep(30 * time.Second)
+		s.task(t, held...)
+		s.until(t, time.Minute, "the deliveries", func(c servicebustest.Counts) bool { return c.Locked == len(held) })
+		time.Sleep(2 * time.Second)
+	}
+	return []state{
+		{"idle", func(*testing.T, *stack) { time.Sleep(30 * time.Second) }},
+		{"holding", hold},
+		{"draining", func(t *testing.T, s *stack) {
+			hold(t, s)
+			s.stop()
+			time.Sleep(time.Second)
+		}},
+	}
+}
+
+// meets runs a fault in each state. It may burn so many deliveries at most. A fault that lasts is ended by what strike
+// returns; nil: there is nothing to end.
+func meets(t *testing.T, name string, lasts time.Duration, burns int, strike func(s *stack) (end func())) {
+	for _, in := range states() {
+		t.Run(name+", "+in.name, func(t *testing.T) {
+			t.Parallel()
+			inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
+				in.reach(t, s)
+				struck := time.Now()
+				end := strike(s)
+				if in.name == "draining" {
+					report := <-s.reports
+					s.reports <- report
+					if took := time.Since(struck); took > s.config.Grace-2*time.Second {
+						t.Errorf("drained in %v; the grace period is %v", took, s.config.Grace)
+					}
+				}
+				time.Sleep(max(0, lasts-time.Since(struck)))
+				if end != nil {
+					end()
+				}
+				if in.name == "draining" {
+					s.start(t)
+				}
+				s.finishes(t, burns)
+			}, func(s *stack) { s.wrap = func(h worker.Handler) worker.Handler { return slowly{h, stateWork} } })
+		})
+	}
+}
+
+// finishes checks that all is as if nothing had been: what was held ends, and a new request is worked on at once.
+func (s *stack) finishes(t *testing.T, burns int) {
+	t.Helper()
+	s.task(t, "new")
+	s.until(t, 20*time.Minute, "the end of all", empty)
+	if n := s.burned(); n > burns {
+		t.Errorf("%d burned deliveries, %d allowed\n%s", n, burns, s.transcript())
+	}
+	for _, m := range s.queue.Ledger() {
+		ends := 0
+		for _, e := range m.Events {
+			if e.Kind == servicebustest.EventCompleted {
+				ends++
+			}
+		}
+		equal(t, "ends of "+m.MessageID, ends, 1)
+	}
+	for _, id := range []string{"a", "b", "c", "d", "new"} {
+		if _, exists := s.account.Task("j", id); exists {
+			equal(t, "terminations of "+id, s.account.Terminations("j", id), 1)
+		}
+	}
+	started := time.Now()
+	s.task(t, "last")
+	s.until(t, time.Minute, "the last completion", empty)
+	if took := time.Since(started); took > stateWork+10*time.Second {
+		t.Errorf("the last request took %v: the worker is not what it was", took)
+	}
+	equal(t, "outcomes that are dead letters", s.outcomes()[handler.RetriesExhausted.String()], 0)
+}
+
+var unreleased = servicebustest.When(func(c servicebustest.Call) bool { return c.Settlement != "release" })
+
+var completion = servicebustest.When(func(c servicebustest.Call) bool { return c.Settlement == "complete" })
+
+// conditions are those that links, sessions and connections end with, and none.
+var conditions = []string{
+	"", "amqp:link:detach-forced", "amqp:connection:forced", "amqp:internal-error", "amqp:not-found", "amqp:unauthorized-access", "amqp:not-allowed",
+	"amqp:resource-limit-exceeded", "amqp:resource-deleted", "com.microsoft:entity-disabled", "com.microsoft:container-close",
+	"com.microsoft:server-busy", "com.microsoft:timeout", "com.microsoft:operation-cancelled",
+}
+
+// Scorecard: A3, A4, F2.
+func TestEndOfALinkBurnsNothingWhateverTheWorkerIsDoing(t *testing.T) {
+	t.Parallel()
+	for _, condition := range conditions {
+		name := "with " + condition
+		if condition == "" {
+			name = "without a condition"
+		}
+		meets(t, "the links end "+name, 0, 0, func(s *stack) func() { s.bus.DetachLinks(queueName, condition, "by the test"); return nil })
+		meets(t, "the connection ends "+name, 0, 0, func(s *stack) func() { s.bus.CloseConnections(condition, "by the test"); return nil })
+		meets(t, "the session ends at a settlement "+name, 0, 0, func(s *stack) func() {
+			// Not at a release by the SDK of what came between two receives: nobody can do that again.
+			s.bus.OnNext(servicebustest.Settle, servicebustest.EndSession(condition, "by the test"), completion)
+			return nil
+		})
+	}
+}
+
+// Scorecard: A2.
+func TestSilentPeerIsReplacedWhateverTheWorkerIsDoing(t *testing.T) {
+	t.Parallel()
+	const held = 4
+	for _, lasts := range []time.Duration{5 * time.Second, 70 * time.Second, 10 * time.Minute} {
+		meets(t, fmt.Sprintf("silent for %v", lasts), lasts, held+1, func(s *stack) func() {
+			s.bus.MuteConnections(true)
+			return func() { s.bus.ResetConnections() }
+		})
+	}
+}
+
+// Scorecard: A6, F8.
+func TestBusyBrokerCostsNoDeliveryWhateverTheWorkerIsDoing(t *testing.T) {
+	t.Parallel()
+	for op, what := range map[servicebustest.Op]string{servicebustest.Settle: "settlements", servicebustest.RenewLock: "renewals", servicebustest.Attach: "attaches", servicebustest.Management: "management"} {
+		for _, lasts := range []time.Duration{2 * time.Second, 10 * time.Second, time.Minute} {
+			burns := 0
+			if op != servicebustest.RenewLock && lasts == time.Minute {
+				burns = 4 // what a worker that had to stop could not settle
+			}
+			meets(t, fmt.Sprintf("%s refused as busy for %v", what, lasts), lasts, burns, func(s *stack) func() {
+				return s.bus.OnNext(op, servicebustest.ServerBusy(), servicebustest.Keep()).Remove
+			})
+		}
+	}
+}
+
+// Scorecard: A8, F6.
+func TestLostAnswersCostNoSecondCallWhateverTheWorkerIsDoing(t *testing.T) {
+	t.Parallel()
+	for op, what := range map[servicebustest.Op]string{servicebustest.Settle: "settlements", servicebustest.SettleEcho: "answers to settlements", servicebustest.RenewLock: "renewals", servicebustest.Reply: "answers of the management node"} {
+		for _, n := range []int{1, 20} {
+			meets(t, fmt.Sprintf("%d %s lost", n, what), 0, 0, func(s *stack) func() {
+				s.bus.OnNext(op, servicebustest.Swallow(), servicebustest.Times(n), unreleased)
+				return nil
+			})
+		}
+		meets(t, what+" lost for a minute", time.Minute, 5, func(s *stack) func() {
+			return s.bus.OnNext(op, servicebustest.Swallow(), servicebustest.Keep(), unreleased).Remove
+		})
+	}
+}
