@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
+	"net/url"
 	"runtime"
 	"strings"
 
@@ -51,12 +52,12 @@ type ClientOptions struct {
 // Client makes calls to one Batch account. It is safe for concurrent use.
 // Everything in it is fixed by NewClient but the token, which guards itself.
 type Client struct {
-	endpoint   endpoint
-	apiVersion string
-	userAgent  string
-	azure      *azcore.Client
-	tokens     *tokenSource // nil on a loopback http endpoint: no token exists there
-	closeIdle  func()
+	endpoint  endpoint
+	version   string // the query that names the API version
+	userAgent string
+	azure     *azcore.Client
+	tokens    *tokenSource // nil on a loopback http endpoint: no token exists there
+	closeIdle func()
 }
 
 // NewClient returns a client of the Batch account at endpoint, which reads
@@ -71,9 +72,9 @@ func NewClient(endpoint string, cred azcore.TokenCredential, options *ClientOpti
 		return nil, fmt.Errorf("batch client: %w", err)
 	}
 	c := &Client{
-		endpoint:   target,
-		apiVersion: cmp.Or(options.APIVersion, options.ClientOptions.APIVersion, DefaultAPIVersion),
-		userAgent:  userAgent(options.Telemetry),
+		endpoint:  target,
+		version:   queryAPIVersion + "=" + url.QueryEscape(cmp.Or(options.APIVersion, options.ClientOptions.APIVersion, DefaultAPIVersion)),
+		userAgent: userAgent(options.Telemetry),
 	}
 	if !target.loopbackHTTP {
 		if cred == nil {

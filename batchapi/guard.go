@@ -9,7 +9,6 @@ import (
 	"maps"
 	"net/http"
 	"net/url"
-	"time"
 )
 
 // maxBodyBytes bounds what is read of any answer. Batch's error bodies are a few
@@ -80,7 +79,7 @@ func (g *guard) do(req *http.Request, a *attempt) (*http.Response, error) {
 	out.Header[headerAuthorization] = []string{"Bearer " + token}
 	// After the token, which may have taken a while: the service refuses
 	// requests older than 15 minutes.
-	out.Header[headerOCPDate] = []string{formatTime(time.Now())}
+	out.Header[headerOCPDate] = []string{formatNow()}
 	// Never sent, being empty: it tells net/http that the call may be repeated
 	// where a connection that had served before turns out to be closed. Only a
 	// new connection's failure is the caller's to see.

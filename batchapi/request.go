@@ -9,6 +9,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/azcore/policy"
@@ -114,7 +115,7 @@ func (c *Client) do(ctx context.Context, k call) (_ *answer, err error) {
 
 // query is what follows the path.
 func (c *Client) query(k *call) string {
-	query := queryAPIVersion + "=" + url.QueryEscape(c.apiVersion)
+	query := c.version
 	if k.selects != "" {
 		query += "&" + querySelect + "=" + url.QueryEscape(k.selects)
 	}
@@ -262,6 +263,25 @@ func formatTime(t time.Time) string {
 		return ""
 	}
 	return t.UTC().Format(http.TimeFormat)
+}
+
+// second is a time as it goes out, which many calls share.
+type second struct {
+	unix int64
+	text string
+}
+
+var lastSecond atomic.Pointer[second]
+
+// formatNow is formatTime of the present.
+func formatNow() string {
+	now := time.Now()
+	s := lastSecond.Load()
+	if s == nil || s.unix != now.Unix() {
+		s = &second{now.Unix(), formatTime(now)}
+		lastSecond.Store(s)
+	}
+	return s.text
 }
 
 // newGUID returns a random GUID (RFC 9562 version 4).

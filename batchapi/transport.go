@@ -93,9 +93,9 @@ func pooled(transport *http.Transport) sender {
 	return sender{send: transport.RoundTrip, limit: totalTimeout, closeIdle: transport.CloseIdleConnections}
 }
 
-// bound limits a call that begins now.
+// bound limits a call that begins now, unless its caller does.
 func (s *sender) bound(ctx context.Context) (context.Context, context.CancelFunc) {
-	if s.limit <= 0 {
+	if until, ok := ctx.Deadline(); s.limit <= 0 || ok && time.Until(until) <= s.limit {
 		return ctx, func() {}
 	}
 	return context.WithTimeout(ctx, s.limit)

@@ -2,7 +2,6 @@ package handler
 
 import (
 	"fmt"
-	"maps"
 	"math/big"
 	"net/http"
 	"regexp"
@@ -53,7 +52,7 @@ type field struct {
 
 // fields is the message contract. A member that is not here refuses the message: a misspelt condition must never turn
 // into an unconditional terminate.
-var fields = []field{
+var fields = [...]field{
 	{"jobId", '"', text(func(r *Request) *string { return &r.JobID }, matches(jobIDGrammar, "1 to 64 letters, digits, '-' or '_', optionally ':job-<n>'"))},
 	{"taskId", '"', text(func(r *Request) *string { return &r.TaskID }, matches(taskIDGrammar, "1 to 64 letters, digits, '-' or '_'"))},
 	{"endpoint", '"', text(func(r *Request) *string { return &r.Endpoint }, notEmpty)},
@@ -95,16 +94,15 @@ func DecodeRequest(body []byte) (Request, error) {
 	if k := jsontext.Value(body).Kind(); k != '{' {
 		return r, fmt.Errorf("body: want one JSON object, got %s", kindName(k))
 	}
-	var members map[string]jsontext.Value
-	if err := json.Unmarshal(body, &members); err != nil {
+	m := members{body: body}
+	if err := json.Unmarshal(body, &m); err != nil {
 		return r, fmt.Errorf("body: %s", printable(err.Error()))
 	}
-	for _, f := range fields {
-		v, ok := members[f.name]
-		if !ok {
+	for i, f := range fields {
+		v := m.values[i]
+		if v == nil {
 			continue
 		}
-		delete(members, f.name)
 		if v.Kind() != f.kind {
 			return r, fmt.Errorf("%s: want %s, got %s", f.name, kindName(f.kind), kindName(v.Kind()))
 		}
@@ -112,10 +110,43 @@ func DecodeRequest(body []byte) (Request, error) {
 			return r, fmt.Errorf("%s: %w", f.name, err)
 		}
 	}
-	if len(members) > 0 {
-		return r, unknownMember(slices.Min(slices.Collect(maps.Keys(members))))
+	if len(m.unknown) > 0 {
+		return r, unknownMember(slices.Min(m.unknown))
 	}
 	return r, r.check()
+}
+
+// members is a request object whose values have not been looked at: a syntax error anywhere comes before all else.
+type members struct {
+	body    []byte
+	values  [len(fields)]jsontext.Value // parts of body, by their place in fields
+	unknown []string
+}
+
+// UnmarshalJSONFrom implements json.UnmarshalerFrom. The decoder refuses repeated names by itself.
+func (m *members) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	if _, err := d.ReadToken(); err != nil { // the brace
+		return err
+	}
+	for d.PeekKind() == '"' {
+		token, err := d.ReadToken()
+		if err != nil {
+			return err
+		}
+		name := token.String()
+		v, err := d.ReadValue()
+		if err != nil {
+			return err
+		}
+		if i := slices.IndexFunc(fields[:], func(f field) bool { return f.name == name }); i >= 0 {
+			end := int(d.InputOffset()) // the decoder's own copy does not outlive the next read
+			m.values[i] = m.body[end-len(v) : end]
+		} else {
+			m.unknown = append(m.unknown, name)
+		}
+	}
+	_, err := d.ReadToken() // the other brace, or what stands in its place
+	return err
 }
 
 // check holds the rules that join several members.
@@ -127,15 +158,17 @@ func (r Request) check() error {
 		return fmt.Errorf("taskId: required")
 	}
 	var set []string
-	for name, present := range map[string]bool{
-		"ifMatch": r.IfMatch != "", "ifNoneMatch": r.IfNoneMatch != "",
-		"ifModifiedSince": !r.IfModifiedSince.IsZero(), "ifUnmodifiedSince": !r.IfUnmodifiedSince.IsZero(),
+	for _, condition := range [...]struct { // by name
+		name    string
+		present bool
+	}{
+		{"ifMatch", r.IfMatch != ""}, {"ifModifiedSince", !r.IfModifiedSince.IsZero()},
+		{"ifNoneMatch", r.IfNoneMatch != ""}, {"ifUnmodifiedSince", !r.IfUnmodifiedSince.IsZero()},
 	} {
-		if present {
-			set = append(set, name)
+		if condition.present {
+			set = append(set, condition.name)
 		}
 	}
-	slices.Sort(set)
 	both := strings.Join(set, "+")
 	switch {
 	case len(set) > 0 && !r.CreatedBefore.IsZero():
@@ -157,17 +190,24 @@ func unknownMember(name string) error {
 
 func text(at func(*Request) *string, valid func(string) error) func(*Request, jsontext.Value) error {
 	return func(r *Request, v jsontext.Value) error {
-		if err := json.Unmarshal(v, at(r)); err != nil {
+		s, err := unquoted(v)
+		if err != nil {
 			return err
 		}
-		return valid(*at(r))
+		*at(r) = s
+		return valid(s)
 	}
+}
+
+func unquoted(v jsontext.Value) (string, error) {
+	s, err := jsontext.AppendUnquote(nil, v)
+	return string(s), err
 }
 
 func date(at func(*Request) *time.Time, parse func(string) (time.Time, error)) func(*Request, jsontext.Value) error {
 	return func(r *Request, v jsontext.Value) error {
-		var s string
-		if err := json.Unmarshal(v, &s); err != nil {
+		s, err := unquoted(v)
+		if err != nil {
 			return err
 		}
 		t, err := parse(s)
