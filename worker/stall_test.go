@@ -133,10 +133,12 @@ func TestOwnMessagesConvictNoLink(t *testing.T) {
 			}
 			return nil
 		}
-		r := run(t, queue, decisions(func(context.Context, handler.Message) handler.Result {
+		r := newRig(queue, decisions(func(context.Context, handler.Message) handler.Result {
 			time.Sleep(5 * time.Minute)
 			return handler.Result{Outcome: handler.Terminated}
 		}))
+		r.demand.look = func() { looks.Add(-1) } // those are about how much waits
+		r.start(t)
 		time.Sleep(5 * time.Minute)
 		equal(t, "looks while every slot is taken", looks.Load(), 0)
 		time.Sleep(6 * time.Minute)
