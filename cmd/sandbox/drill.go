@@ -17,7 +17,7 @@ import (
 
 type drillCommand struct {
 	Only     []string      `placeholder:"FAULT" help:"Faults to drill, of throttle, outage, auth, unreachable, bad-messages; repeat it or separate with commas. Default: all, in this order."`
-	For      time.Duration `default:"90s" help:"How long each fault lasts. Default 90s."`
+	For      time.Duration `default:"1m" help:"How long each fault lasts. Default 1m."`
 	Rest     time.Duration `default:"90s" help:"How long nothing is broken before the first fault and after each. Default 90s."`
 	Blind    bool          `help:"Shuffle the faults, and tell which was which only at the end."`
 	Rate     float64       `default:"20" help:"Requests published per second, 1 to 1000. Default 20."`
@@ -30,7 +30,7 @@ type drillCommand struct {
 
 // Help is printed by drill --help, below the description.
 func (drillCommand) Help() string {
-	return `Everything but the faults is as in production, the settings of the workers too, so that metrics, alerts and logs look as they will there.
+	return `Everything but the faults is as in production, the settings of the workers too, but for a cap on their calls, so that metrics, alerts and logs look as they will there.
  GET /targets on --listen is a list for Prometheus's http_sd_configs; GET /metrics counts the messages of the queue, which
  Azure Monitor does in production. deploy/grafana/preview/prometheus.yml uses both.`
 }
@@ -121,6 +121,7 @@ func (d *drill) begin() (err error) {
 	d.started = append(d.started, batch.Close)
 	d.fleet = &fleet{logs: d.Logs, env: []string{
 		"SERVICEBUS_CONNECTION_STRING=" + d.bus.ConnectionString(), "BATCH_ENDPOINT=" + batch.Endpoint(), "LISTEN=127.0.0.1:0",
+		fmt.Sprintf("RATE=%g", max(1, catchUp*d.Rate/float64(d.Replicas))),
 	}}
 	stop, err := d.serve()
 	if err != nil {
@@ -141,6 +142,9 @@ func (d *drill) close() {
 		end()
 	}
 }
+
+// catchUp is how much faster than requests arrive the workers may call, all together: a backlog takes its time to go.
+const catchUp = 3
 
 // slow has Batch take its time: most answers about --latency, one in twenty four times that.
 func (d *drill) slow() {
