@@ -136,17 +136,20 @@ func frozen(t *testing.T, s *scene) func() {
 	return func() { s.worker.signal(t, syscall.SIGCONT) }
 }
 
-// dying kills the worker each time that Prometheus has seen it.
+// dying kills the worker each time that Prometheus has seen a new one, until it has had enough of that.
 func dying(t *testing.T, s *scene) func() {
 	started := fmt.Sprintf(`process_start_time_seconds{environment=%q}`, s.name)
-	for range 4 {
-		before := s.prometheus.query(t.Context(), started)
-		s.worker.kill(t)
-		s.worker = s.start(t)
+	for last := ""; !s.prometheus.firing(t.Context(), "BatchTerminatorCrashLoop", s.name); {
 		s.prometheus.await(t, "the next worker to be scraped", func() bool {
 			now := s.prometheus.query(t.Context(), started)
-			return len(now) == 1 && len(before) == 1 && now[0] != before[0]
+			if len(now) != 1 || now[0] == last {
+				return false
+			}
+			last = now[0]
+			return true
 		})
+		s.worker.kill(t)
+		s.worker = s.start(t)
 	}
 	return nothing
 }
