@@ -57,7 +57,7 @@ type Client struct {
 	userAgent string
 	azure     *azcore.Client
 	tokens    *tokenSource // nil on a loopback http endpoint: no token exists there
-	closeIdle func()
+	way       sender
 }
 
 // NewClient returns a client of the Batch account at endpoint, which reads
@@ -83,7 +83,7 @@ func NewClient(endpoint string, cred azcore.TokenCredential, options *ClientOpti
 		c.tokens = newTokenSource(cred, target.scope)
 	}
 	way := newSender(options)
-	c.closeIdle = way.closeIdle
+	c.way = way
 	c.azure, err = azcore.NewClient(moduleName, moduleVersion, azruntime.PipelineOptions{
 		AllowedHeaders: []string{headerClientRequestID, headerReturnClientRequestID, headerDataServiceID},
 		Tracing:        azruntime.TracingOptions{Namespace: "Microsoft.Batch"},
@@ -110,7 +110,10 @@ func (c *Client) InvalidateToken() {
 }
 
 // CloseIdleConnections closes the pool's connections that no call is using.
-func (c *Client) CloseIdleConnections() { c.closeIdle() }
+func (c *Client) CloseIdleConnections() { c.way.closeIdle() }
+
+// Scope returns what a token is requested for; "" for plain http on this machine, which sees none.
+func (c *Client) Scope() string { return c.endpoint.scope }
 
 // pipelineOptions copies the caller's options with everything taken out that
 // could change a request or write down a secret. Retry is overruled in do.

@@ -104,7 +104,7 @@ func (c *Client) do(ctx context.Context, k call) (_ *answer, err error) {
 	}
 	// An answer that arrived as the context ended is still the outcome.
 	if !a.answer.settleRequestID(sent) {
-		c.closeIdle() // a connection that is out of step stays so
+		c.way.closeIdle() // a connection that is out of step stays so
 		return nil, fmt.Errorf("%s: %w", k.operation, errAnotherRequest)
 	}
 	if a.answer.status < 200 || a.answer.status > 299 {

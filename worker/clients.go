@@ -222,18 +222,23 @@ func (s *clients) retire(c *client) {
 			s.leftovers(c)
 		case <-time.After(guardMargin):
 		}
-		ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
-		defer cancel()
-		closed := make(chan struct{})
-		go func() { // owned by nobody only if the SDK hangs: then it ends with the SDK's own 60 s timeout
-			defer close(closed)
-			_ = c.close(ctx)
-		}()
-		select {
-		case <-closed:
-		case <-ctx.Done():
-		}
+		c.dismiss()
 	})
+}
+
+// dismiss closes the connection, and waits no longer for that than closeLimit.
+func (c *connection) dismiss() {
+	ctx, cancel := context.WithTimeout(context.Background(), closeLimit)
+	defer cancel()
+	closed := make(chan struct{})
+	go func() { // owned by nobody only if the SDK hangs: then it ends with the SDK's own 60 s timeout
+		defer close(closed)
+		_ = c.close(ctx)
+	}()
+	select {
+	case <-closed:
+	case <-ctx.Done():
+	}
 }
 
 // leftovers takes in what the broker still delivers to a client that ended for another reason than its receive link.

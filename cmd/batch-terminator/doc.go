@@ -4,6 +4,7 @@
 //	run       work until SIGTERM or SIGINT, then drain
 //	send      publish requests, as upstream systems do
 //	control   pause or change a worker of this machine while it runs
+//	check     look at everything that a worker needs, and change nothing
 //	outcomes  print what every answer of Batch means
 //	schema    print the message contract as JSON Schema
 //	version   say what this binary is

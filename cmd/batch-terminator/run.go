@@ -36,6 +36,7 @@ type commandLine struct {
 	Run      runCommand      `cmd:"" help:"Work until a stop signal, then drain."`
 	Send     sendCommand     `cmd:"" help:"Publish terminate requests."`
 	Control  controlCommand  `cmd:"" help:"Pause or change a worker of this machine while it runs."`
+	Check    checkCommand    `cmd:"" help:"Look at everything that a worker needs, and change nothing."`
 	Outcomes outcomesCommand `cmd:"" help:"Print what every answer of Batch means."`
 	Schema   schemaCommand   `cmd:"" help:"Print the message contract as JSON Schema."`
 	Version  versionCommand  `cmd:"" help:"Print version, revision and Go version."`
@@ -60,13 +61,15 @@ func runWith(ctx context.Context, args []string, env app.Environment, std stream
 	case errors.Is(err, app.ErrHelp):
 		return exitOK
 	case err != nil:
-		return fail(std.err, err, args)
+		return fail(std.err, cli.Check.refused(std, err, args), args)
 	}
 	switch parsed.Command() {
 	case "run":
 		err = cli.Run.run(ctx, env, std, deps)
 	case "send":
 		err = cli.Send.run(ctx, env, std, deps)
+	case "check":
+		err = cli.Check.run(ctx, env, std, deps)
 	case "outcomes":
 		err = cli.Outcomes.run(std)
 	case "schema":
@@ -109,7 +112,7 @@ func fail(w io.Writer, err error, args []string) int {
 
 // command is the program and the command that was meant, for the hint.
 func command(args []string) string {
-	for _, known := range []string{"run", "send", "control", "outcomes", "schema", "version"} {
+	for _, known := range []string{"run", "send", "control", "check", "outcomes", "schema", "version"} {
 		if len(args) > 0 && args[0] == known {
 			return name + " " + known
 		}

@@ -71,7 +71,7 @@ func (c *serveCommand) entities() (options []servicebustest.Option, names []stri
 	if c.Queue != "" && !config.HasQueue(c.Queue) {
 		names = append(names, c.Queue)
 		options = append(options, servicebustest.WithQueue(c.Queue,
-			servicebustest.QueueConfig{LockDuration: c.Lock, DeadLetterOnExpiration: true}))
+			servicebustest.QueueConfig{LockDuration: c.Lock, DeadLetterOnExpiration: true, RequiresDuplicateDetection: true}))
 	}
 	return options, names, nil
 }

@@ -161,11 +161,7 @@ func (s *Settings) handler(first string, clients map[string]*batchapi.Client, ga
 
 func (s *Settings) worker(credential azcore.TokenCredential, d Deps, h *handler.Handler, gates *worker.Gates, m *metrics.Metrics) worker.Config {
 	c := worker.Defaults()
-	c.ServiceBus = s.ServiceBus.target()
-	c.ServiceBus.Subscription, c.ServiceBus.Dial = s.Subscription, d.Dial
-	if s.ServiceBus.Namespace != "" {
-		c.ServiceBus.Credential = credential
-	}
+	c.ServiceBus = s.serviceBus(credential, d)
 	c.Handler, c.Gates, c.Metrics, c.Log, c.Tracer = h, gates, m, d.Log, d.Tracer
 	c.Concurrency, c.ReadyBuffer = s.Worker.Concurrency, int(s.Worker.ReadyBuffer)
 	c.MaxLock, c.MaxDeliveryCount, c.Grace = s.Worker.MaxLock, s.Worker.MaxDeliveryCount, s.Worker.Grace

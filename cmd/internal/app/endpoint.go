@@ -103,7 +103,9 @@ func (s *Settings) clients(list []endpoint, credential azcore.TokenCredential, t
 	clients := make(map[string]*batchapi.Client, len(list))
 	for _, e := range list {
 		options := s.clientOptions(e.loopback)
-		options.PerRetryPolicies = steps(e.canonical)
+		if steps != nil {
+			options.PerRetryPolicies = steps(e.canonical)
+		}
 		if transport != nil {
 			options.Transport = transport(e.canonical)
 		}
