@@ -1,0 +1,2 @@
+// the module needs the parameter b
+module m 'module/m.bicep' = { name: 'm', params: { a: 'x' } }

@@ -1,0 +1,2 @@
+// there is no rules.yml
+output a object = loadYamlContent('rules.yml')

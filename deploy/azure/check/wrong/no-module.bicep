@@ -1,0 +1,2 @@
+// there is no module/n.bicep
+module m 'module/n.bicep' = { name: 'm' }

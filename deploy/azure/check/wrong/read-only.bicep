@@ -1,0 +1,3 @@
+// types: properties.messageCount cannot be set
+resource namespace 'Microsoft.ServiceBus/namespaces@2024-01-01' existing = { name: 'n' }
+resource queue 'Microsoft.ServiceBus/namespaces/queues@2024-01-01' = { parent: namespace, name: 'q', properties: { messageCount: 1 } }

@@ -1,0 +1,3 @@
+// cannot be parsed; ] is missing
+var a = [
+output b array = a

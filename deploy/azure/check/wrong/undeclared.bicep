@@ -1,0 +1,3 @@
+// nam is not declared
+param name string
+output a string = '${name}-${nam}'

@@ -1,0 +1,3 @@
+// module m has no output d
+module m 'module/m.bicep' = { name: 'm', params: { a: 'x', b: 'y' } }
+output d string = m.outputs.d
