@@ -78,23 +78,25 @@ func checkReach(ctx context.Context, g *group, client *batchapi.Client, never no
 // judgeAnswer says what an error of Batch tells about the right to call it, as a worker would understand it.
 func judgeAnswer(proven string, err error) verdict {
 	outcome, why, detail := handler.Meaning(err)
+	_, answered := errors.AsType[*batchapi.Error](err)
+	if answered { // what happens without an answer speaks for itself
+		detail += ": " + why
+	}
 	switch outcome {
 	case handler.AlreadyGone, handler.ConditionNotMet:
 		return pass("%s", proven)
 	case handler.AuthFailed:
-		return fail("grant the identity the role Azure Batch Job Submitter on the account, and wait some minutes; if it has it, look at the account's network rules and at the clock", "%s: %s", detail, why)
+		return fail("grant the identity the role Azure Batch Job Submitter on the account, and wait some minutes; if it has it, look at the account's network rules and at the clock", "%s", detail)
 	case handler.AccountDisabled:
-		return fail("enable the account, or ask Azure support", "%s: %s", detail, why)
+		return fail("enable the account, or ask Azure support", "%s", detail)
 	case handler.WrongEndpoint:
-		return fail("correct --batch-endpoint (BATCH_ENDPOINT), which must lead to the account itself; with a private endpoint, link its DNS zone to this network", "%s: %s", detail, why)
+		return fail("correct --batch-endpoint (BATCH_ENDPOINT), which must lead to the account itself; with a private endpoint, link its DNS zone to this network", "%s", detail)
 	case handler.WorkerMisconfigured:
-		return fail("correct --batch-api-version (BATCH_API_VERSION), or leave it out", "%s: %s", detail, why)
+		return fail("correct --batch-api-version (BATCH_API_VERSION), or leave it out", "%s", detail)
 	case handler.Network, handler.TimedOut:
-		if _, answered := answerOf(err); !answered {
+		if !answered {
 			return fail("let this network out to the account, port 443; for a simulator, start it", "no connection: %s", detail)
 		}
 	}
-	return warn("try again later; this says nothing about rights", "%s: %s", detail, why)
+	return warn("try again later; this says nothing about rights", "%s", detail)
 }
-
-func answerOf(err error) (*batchapi.Error, bool) { return errors.AsType[*batchapi.Error](err) }

@@ -59,7 +59,7 @@ func checkAdministration(g *group, s app.Settings, b worker.ServiceBus) (e entit
 		return pass("%d active, %d scheduled, %d dead-lettered; read as this process, while KEDA reads with the identity of its scale rule", counts.Active, counts.Scheduled, counts.DeadLettered)
 	}, "servicebus-token")
 	if !readable {
-		g.skip(name, "the settings are read as the scaler reads", append([]string{"entity"}, entityChecks()...)...)
+		g.skip(name, "scaler did not pass, and the settings are read the same way", append([]string{"entity"}, entityChecks()...)...)
 		return e
 	}
 	g.check("entity", name, func(ctx context.Context) verdict {
