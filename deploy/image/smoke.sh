@@ -144,7 +144,7 @@ until_true 'sandbox serve' grep -q 'Ctrl-C' "$work/sandbox.out"
 eval "$(grep 'export SERVICEBUS_' "$work/sandbox.out")"
 services=(SERVICEBUS_CONNECTION_STRING="$SERVICEBUS_CONNECTION_STRING" BATCH_ENDPOINT="$BATCH_ENDPOINT")
 
-(container "${services[@]}" LISTEN=127.0.0.1:0 -- run) 2>"$work/worker.log" &
+(container "${services[@]}" LISTEN=127.0.0.1:0 CONTROL=off -- run) 2>"$work/worker.log" &
 worker=$!
 until_true 'the admin server' grep -q '"address"' "$work/worker.log"
 admin=$(jq -r 'select(.address).address' "$work/worker.log" | head -1)
