@@ -60,6 +60,9 @@ func (d placement) check(t *testing.T) {
 	if want := app.Defaults().Operation.Listen; s.Operation.Listen != want || d.port != 9090 || want != ":9090" {
 		t.Errorf("the platform looks at port %d, the worker listens on %s", d.port, s.Operation.Listen)
 	}
+	if got, want := s.Operation.Control, app.Defaults().Operation.Control; got != want {
+		t.Errorf("the worker is controlled over %s, not %s", got, want)
+	}
 	if len(d.probes) == 0 {
 		t.Error("nothing is probed")
 	}
