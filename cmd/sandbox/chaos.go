@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"batchterminator/batchapi/batchtest"
@@ -29,6 +30,8 @@ type chaosCommand struct {
 	Memory      string        `placeholder:"SIZE" help:"Memory limit of each worker, like 256MiB; more than that breaks a promise. Default: none."`
 	Latency     time.Duration `default:"20ms" help:"How long the simulated Batch takes to answer."`
 	Idle        time.Duration `default:"10s" help:"How long the workers are measured once they have nothing to do. Default 10s."`
+	Soak        time.Duration `default:"0" help:"Go on for so long, in rounds of --for each, with the same workers, which nothing kills or stops; what they take may not grow. Default 0: one round."`
+	Report      string        `placeholder:"FILE" help:"Where to write the report as JSON too, for sandbox total. Default: nowhere."`
 	Logs        string        `placeholder:"DIRECTORY" help:"Where to keep the log of each worker. Default: nowhere."`
 	Output      string        `short:"o" default:"table" enum:"table,json" help:"Form of the report: table or json."`
 }
@@ -41,9 +44,12 @@ type chaos struct {
 	bus      *servicebustest.Server
 	queue    *servicebustest.Queue
 	account  *batchtest.Account
+	batch    string // endpoint
+	at       places // of the services
 	fleet    *fleet
 	storm    *storm
-	watch    *watch
+	watch    watch
+	before   int // outcomes that were recorded before the round
 
 	begun     time.Time
 	accepted  int       // of requests
@@ -57,16 +63,17 @@ func (c chaosCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err != nil {
 		return err
 	}
-	run := &chaos{begun: time.Now(), chaosCommand: c, memory: memory, requests: plan(steady(), int(c.Rate*c.For.Seconds()), c.Seed)}
-	stop, err := run.begin(ctx)
+	var r chaosReport
+	if c.Soak > 0 {
+		r, err = c.soak(ctx, memory, stderr)
+	} else {
+		r, err = c.once(ctx, memory, stderr)
+	}
 	if err != nil {
 		return err
 	}
-	defer stop()
-	err = run.play(ctx, stderr)
-	r := run.judge()
-	if err != nil {
-		r.Problem = err.Error()
+	if err := r.keep(c.Report); err != nil {
+		return err
 	}
 	if err := r.write(stdout, c.Output); err != nil {
 		return err
@@ -77,6 +84,39 @@ func (c chaosCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
 	return nil
 }
 
+// once is one round, whose workers end with it.
+func (c chaosCommand) once(ctx context.Context, memory int, stderr io.Writer) (chaosReport, error) {
+	run := &chaos{begun: time.Now(), chaosCommand: c, memory: memory, requests: plan(steady(), int(c.Rate*c.For.Seconds()), c.Seed)}
+	log, err := c.stormLog()
+	if err != nil {
+		return chaosReport{}, err
+	}
+	defer func() { _ = log.Close() }()
+	stop, err := run.serve(log, anywhere)
+	if err != nil {
+		return chaosReport{}, err
+	}
+	defer stop()
+	run.fleet = &fleet{env: run.environment(), logs: c.Logs}
+	defer run.fleet.close(false)
+	if err := run.fleet.fill(c.Replicas); err != nil {
+		return chaosReport{}, err
+	}
+	if err = run.play(ctx, log, stderr); ctx.Err() == nil {
+		run.fleet.close(true)
+	}
+	return run.report(err), nil
+}
+
+// report judges a round that ended with err.
+func (c *chaos) report(err error) chaosReport {
+	r := c.judge()
+	if err != nil {
+		r.Problem = err.Error()
+	}
+	return r
+}
+
 func (c chaosCommand) check() (memory int, err error) {
 	switch {
 	case freeze == nil:
@@ -85,6 +125,8 @@ func (c chaosCommand) check() (memory int, err error) {
 		return 0, fmt.Errorf("--for: %v; want 5s or more, and at most 5000000 requests", c.For)
 	case c.Rate < 1 || c.Every < 50*time.Millisecond || c.Replicas < 2 || c.Replicas > 20:
 		return 0, errors.New("want --rate of 1 or more, --every of 50ms or more, --replicas of 2 to 20")
+	case c.Soak != 0 && c.Soak < leastRounds*c.For:
+		return 0, fmt.Errorf("--soak: %v; want the time of %d rounds, of %v each, or more", c.Soak, leastRounds, c.For)
 	case c.Lock < 10*time.Second:
 		return 0, fmt.Errorf("--lock: %v; want 10s or more", c.Lock)
 	case len(weighted(chosen(c.Only))) == 0:
@@ -99,42 +141,34 @@ func (c chaosCommand) check() (memory int, err error) {
 	return n << 20, nil
 }
 
-// begin starts the two services on loopback sockets, and the workers.
-func (c *chaos) begin(ctx context.Context) (stop func(), err error) {
-	log, err := c.stormLog()
-	if err != nil {
-		return nil, err
-	}
+// places are the addresses of the two services.
+type places struct{ bus, batch string }
+
+var anywhere = places{"127.0.0.1:0", "127.0.0.1:0"}
+
+// serve starts the two services on loopback sockets.
+func (c *chaos) serve(log io.Writer, at places) (stop func(), err error) {
 	c.bus, err = servicebustest.Start(servicebustest.WithQueue(queueName, servicebustest.QueueConfig{LockDuration: c.Lock}))
 	if err != nil {
 		return nil, err
 	}
 	c.queue = c.bus.Queue(queueName)
-	if _, err := c.bus.Listen("127.0.0.1:0"); err != nil {
+	bus, err := c.bus.Listen(at.bus)
+	if err != nil {
 		return nil, fmt.Errorf("service bus: %w", err)
 	}
 	c.account = batchtest.New(batchtest.RememberCalls(20 * len(c.requests)))
 	c.account.OnNext(batchtest.Delay(c.Latency), batchtest.Keep()) // first, as in the demo
-	batch, err := c.account.Start("127.0.0.1:0")
+	batch, err := c.account.Start(at.batch)
 	if err != nil {
 		return nil, fmt.Errorf("batch account: %w", err)
 	}
-	c.fleet = &fleet{env: c.environment(batch.Endpoint()), logs: c.Logs}
-	c.storm = c.newStorm(ctx, log)
-	c.watch = &watch{}
-	stop = func() {
-		c.fleet.close(false)
+	c.batch = batch.Endpoint()
+	c.at = places{bus.String(), strings.TrimPrefix(c.batch, "http://")}
+	return func() {
 		batch.Close()
 		_ = c.bus.Close()
-		_ = log.Close()
-	}
-	for range c.Replicas {
-		if err := c.fleet.add(); err != nil {
-			stop()
-			return nil, err
-		}
-	}
-	return stop, nil
+	}, nil
 }
 
 func (c *chaos) newStorm(ctx context.Context, log io.Writer) *storm {
@@ -147,7 +181,7 @@ func (c *chaos) newStorm(ctx context.Context, log io.Writer) *storm {
 }
 
 // stormLog is beside the workers' logs, if those are kept.
-func (c *chaos) stormLog() (io.WriteCloser, error) {
+func (c chaosCommand) stormLog() (io.WriteCloser, error) {
 	name := os.DevNull
 	if c.Logs != "" {
 		name = filepath.Join(c.Logs, "storm.log")
@@ -160,9 +194,9 @@ func (c *chaos) stormLog() (io.WriteCloser, error) {
 }
 
 // environment is the worker's: that of a deployment, with the demo's time scale, and nothing of this process's own.
-func (c *chaos) environment(batch string) []string {
+func (c *chaos) environment() []string {
 	env := []string{
-		"SERVICEBUS_CONNECTION_STRING=" + c.bus.ConnectionString(), "BATCH_ENDPOINT=" + batch,
+		"SERVICEBUS_CONNECTION_STRING=" + c.bus.ConnectionString(), "BATCH_ENDPOINT=" + c.batch,
 		fmt.Sprintf("CONCURRENCY=%d", c.Concurrency), "GRACE=" + c.Grace.String(), "LISTEN=127.0.0.1:0", "LINGER=0s", "CONTROL=off",
 		"RETRY_INITIAL=" + retryInitial.String(), "RETRY_MAX=" + retryMax.String(),
 		"REDELIVERY_INITIAL=" + redeliveryInitial.String(), "REDELIVERY_MAX=" + redeliveryMax.String(),
@@ -177,8 +211,9 @@ func (c *chaos) environment(batch string) []string {
 // nobody holds have to end, and what was looked after by a gate or a later copy has to have its turn.
 func (c *chaos) patience() time.Duration { return 3*c.Lock + 30*time.Second }
 
-// play publishes and breaks, then heals, waits for the queue to drain, looks at the idle workers and stops them.
-func (c *chaos) play(ctx context.Context, stderr io.Writer) error {
+// play publishes and breaks, then heals, waits for the queue to drain, and looks at the idle workers.
+func (c *chaos) play(ctx context.Context, log, stderr io.Writer) error {
+	c.storm = c.newStorm(ctx, log)
 	if err := c.awaitReady(ctx); err != nil {
 		return err
 	}
@@ -194,14 +229,11 @@ func (c *chaos) play(ctx context.Context, stderr io.Writer) error {
 	drained, cancel := context.WithTimeoutCause(ctx, 2*c.patience(), fmt.Errorf("the queue has not drained in %v", 2*c.patience()))
 	defer cancel()
 	if err := c.queue.Wait(drained, empty); err != nil {
-		c.fleet.close(true)
 		return err
 	}
 	c.drained = time.Now()
 	var err error
 	c.survivors, err = c.examine(ctx)
-	stopWatch()
-	c.fleet.close(true)
 	return err
 }
 

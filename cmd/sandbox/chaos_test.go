@@ -72,7 +72,7 @@ func TestChaosNoticesWhatAProcessTakes(t *testing.T) {
 	healthy := func() *chaos {
 		return &chaos{
 			chaosCommand: chaosCommand{Concurrency: 10, Lock: 10 * time.Second}, memory: 64 << 20, fleet: &fleet{},
-			watch:     &watch{most: vitals{goroutines: 100, resident: 60 << 20}},
+			watch:     watch{most: vitals{goroutines: 100, resident: 60 << 20}},
 			survivors: []survivor{{Name: "a", CPU: 0.01, Goroutines: 50}, {Name: "b", CPU: 0.01, Goroutines: 50}},
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"os"
 	"slices"
 	"text/tabwriter"
 	"time"
@@ -51,6 +52,21 @@ type chaosReport struct {
 
 func (r chaosReport) holds() bool {
 	return r.Problem == "" && !slices.ContainsFunc(r.Promises, func(p verdict.Line) bool { return !p.Holds })
+}
+
+// keep writes the report to a file, "" for none.
+func (r chaosReport) keep(name string) error {
+	if name == "" {
+		return nil
+	}
+	text, err := json.Marshal(r, json.Deterministic(true))
+	if err == nil {
+		err = os.WriteFile(name, append(text, '\n'), 0o600)
+	}
+	if err != nil {
+		return fmt.Errorf("--report: %w", err)
+	}
+	return nil
 }
 
 func (r chaosReport) write(w io.Writer, form string) error {
@@ -125,7 +141,7 @@ func (c *chaos) judge() chaosReport {
 
 // evidence is what the two services and the fleet have written down.
 func (c *chaos) evidence() verdict.Evidence {
-	e := verdict.Evidence{Workers: c.fleet.lives, Faults: c.storm.struck.faults, Concurrency: c.Concurrency, Grace: c.Grace, Recorded: c.fleet.recorded}
+	e := verdict.Evidence{Workers: c.fleet.alive(), Faults: c.storm.struck.faults, Concurrency: c.Concurrency, Grace: c.Grace, Recorded: c.fleet.records() - c.before}
 	for _, q := range c.requests[:c.accepted] {
 		e.Requests = append(e.Requests, q.expected())
 	}

@@ -32,7 +32,7 @@ type child struct {
 // follow reads the log of one worker to its end, and notes how that came.
 func (f *fleet) follow(c *child, stderr io.Reader, log io.WriteCloser) {
 	defer close(c.ended)
-	recorded, last := 0, ""
+	last := ""
 	lines := bufio.NewReader(stderr)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -41,7 +41,7 @@ func (f *fleet) follow(c *child, stderr io.Reader, log io.WriteCloser) {
 		}
 		switch {
 		case bytes.Contains(line, []byte(`"msg":"delivery"`)):
-			recorded++
+			f.record()
 		case err == nil:
 			last = c.hear(line, last)
 		}
@@ -57,7 +57,6 @@ func (f *fleet) follow(c *child, stderr io.Reader, log io.WriteCloser) {
 	defer c.mu.Unlock()
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.recorded += recorded
 	f.lives = append(f.lives, verdict.Worker{Started: c.started, Stopped: c.stopped, Ended: time.Now(), Said: last})
 	if !c.killed && (err != nil || c.stopped.IsZero()) {
 		f.problems = append(f.problems, fmt.Sprintf("%s ended by itself (%v): %s", c.name, c.cmd.ProcessState, last))

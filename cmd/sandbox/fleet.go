@@ -25,7 +25,7 @@ type fleet struct {
 	// running are those that have not been told to end, by age; under mu, written by the goroutine that starts and stops.
 	running  []*child
 	lives    []verdict.Worker // of those that have ended, under mu; their readers write it
-	recorded int              // outcomes, under mu; likewise
+	recorded int              // outcomes of all, under mu
 	problems []string         // under mu; likewise
 }
 
@@ -62,11 +62,45 @@ func (f *fleet) add() error {
 	return nil
 }
 
+// fill starts so many workers.
+func (f *fleet) fill(n int) error {
+	for range n {
+		if err := f.add(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // all are those that have not been told to end.
 func (f *fleet) all() []*child {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.running)
+}
+
+func (f *fleet) record() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.recorded++
+}
+
+// records returns how many outcomes were recorded so far.
+func (f *fleet) records() int {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.recorded
+}
+
+// alive returns the lives of all, those that go on as if they ended well just now.
+func (f *fleet) alive() []verdict.Worker {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	all, now := slices.Clone(f.lives), time.Now()
+	for _, c := range f.running {
+		all = append(all, verdict.Worker{Started: c.started, Stopped: now, Ended: now, Said: "goes on"})
+	}
+	return all
 }
 
 // trouble notes what must not happen.

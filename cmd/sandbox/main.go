@@ -4,7 +4,9 @@
 //	sandbox demo     publishes a realistic mix of requests, breaks things on the way, and checks the worker's promises
 //	sandbox chaos    lets many faults and the deaths of processes loose on several workers under load, and checks the same
 //	sandbox drill    lets five faults come and go while the metrics are watched, for practice
+//	sandbox total    adds up the reports of many runs of it
 //	sandbox simulate lets days of production pass in virtual time, everything that can break included
+//	sandbox days     does so for many seeds, and adds up
 //	sandbox serve    keeps Service Bus and Batch running, for the worker and any official SDK
 //
 // It is never shipped; a test of cmd/batch-terminator keeps the doubles out of the production binary.
@@ -16,10 +18,12 @@
 //	report.go     the verdict as a table or as JSON
 //	sabotage.go   hidden faults of the worker that a run has to notice
 //	chaos.go      one run of chaos from start to the idle end; chaosreport.go judges and reports
+//	soak.go       chaos for hours, with the same workers; total.go adds up reports
 //	storm.go      the faults of a run, one after the other; stormfaults.go and stormprocess.go list them
 //	fleet.go      the workers as processes, child.go one of them, workercommand.go what it runs, watch.go what it takes
 //	drill.go      production with a fault now and then; drillfaults.go lists them, drillpage.go is what Prometheus reads
 //	simulate.go   days in seconds; package simulate lets them pass
+//	days.go       many of them, in processes of their own; daysreport.go adds up
 //	serve.go      the two services for other programs, also in place of Microsoft's emulator
 //	introduce.go  what serve says about how to connect
 //	faults.go     how to ask serve for faults
@@ -43,6 +47,8 @@ type commandLine struct {
 	Chaos    chaosCommand    `cmd:"" help:"Kill, freeze and scale workers under load while everything breaks, and check the promises."`
 	Drill    drillCommand    `cmd:"" help:"Let five faults come and go, one after the other, while metrics, dashboard and alerts are watched."`
 	Simulate simulateCommand `cmd:"" help:"Let days of production pass in seconds of virtual time, with faults drawn from a seed; exits 0 only if every promise holds."`
+	Total    totalCommand    `cmd:"" help:"Add up the reports of runs of chaos."`
+	Days     daysCommand     `cmd:"" help:"Simulate a day for each of many seeds, each in a process of its own, and add up what they came to."`
 	Serve    serveCommand    `cmd:"" help:"Keep a Service Bus and a Batch account running on this machine."`
 
 	Worker workerCommand `cmd:"" hidden:"" help:"The worker, as chaos starts it."`
@@ -78,6 +84,10 @@ func run(ctx context.Context, args []string, env app.Environment, stdout, stderr
 		err = cli.Worker.run(ctx, stderr)
 	case "drill":
 		err = cli.Drill.run(ctx, stdout)
+	case "total <reports>":
+		err = cli.Total.run(stdout)
+	case "days":
+		err = cli.Days.run(ctx, stdout, stderr)
 	case "simulate":
 		err = cli.Simulate.run(ctx, stdout, stderr)
 	default:

@@ -87,9 +87,12 @@ func steady() []kind {
 	return slices.DeleteFunc(slices.Clone(kinds), func(k kind) bool { return k.fault != nil })
 }
 
-// plan draws n requests from the mix. The same seed gives the same requests. One in twenty good ones is published twice, as upstream
+// plan draws n requests from the mix.
+func plan(mix []kind, n int, seed uint64) []request { return planFrom(0, mix, n, seed) }
+
+// planFrom is plan with the number of the first request, so that no two have the same. The same seed gives the same requests. One in twenty good ones is published twice, as upstream
 // systems do: the second one is a request of its own for a task that has already completed.
-func plan(mix []kind, n int, seed uint64) []request {
+func planFrom(first int, mix []kind, n int, seed uint64) []request {
 	r := rand.New(rand.NewPCG(seed, 0))
 	requests := make([]request, 0, n)
 	drawn := map[*kind]int{}
@@ -98,7 +101,7 @@ func plan(mix []kind, n int, seed uint64) []request {
 		if drawn[k]++; k.most > 0 && drawn[k] > k.most {
 			k = &mix[0]
 		}
-		i := len(requests)
+		i := first + len(requests)
 		task := fmt.Sprintf("frame-%05d", i)
 		q := request{id: fmt.Sprintf("request-%05d", i), task: task, kind: k, body: k.body(task), deadLetter: k.deadLetter}
 		requests = append(requests, q)

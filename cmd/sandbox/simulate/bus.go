@@ -83,18 +83,17 @@ func next(name string, weight int, kind verdict.Kind, ops []sb.Op, fault func(*r
 	}}
 }
 
-// released is how long the worker lets a receive hang that waits for the answer to a release.
-const released = 5 * time.Second
+// released is how long the SDK may wait for the answer to a release, and keep what arrives meanwhile: the worker lets a
+// receive hang for five seconds, and while a gate is closed nobody receives for up to five minutes.
+const released = 5*time.Minute + 5*time.Second
 
 // noted is the last condition of a fault, so that it is asked only when the fault strikes.
 func (s *simulation) noted(name string, kind verdict.Kind) sb.FaultOption {
 	return sb.When(func(c sb.Call) bool {
 		f := verdict.Fault{Kind: kind, At: time.Now(), Name: fmt.Sprintf("%s, %v %s", name, c.Op, c.Settlement)}
 		switch {
-		case c.Settlement == "release" && c.Op == sb.SettleEcho: // the SDK waits for it in its next receive, and keeps what comes
+		case c.Settlement == "release": // by the SDK, of what nobody received; and nobody can know that it was not heard
 			f.Kind, f.Until = verdict.Cut, f.At.Add(released)
-		case c.Settlement == "release": // the SDK has handed it back, and nobody can know that it was not heard
-			f.Kind, f.Message = verdict.Cut, c.MessageID
 		case kind == verdict.LockEnded:
 			f.Message = c.MessageID
 		}

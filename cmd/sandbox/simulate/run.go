@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -49,6 +50,8 @@ type Result struct {
 	Workers  int     `json:"workers"`
 	Kills    int     `json:"kills"`
 	Seconds  float64 `json:"duration_seconds"`
+	// Struck counts the faults by their names.
+	Struck map[string]int `json:"faultsByName"`
 	// Plan is the fingerprint of what the seed fixed, Course that of what every request went through.
 	Plan   string `json:"plan"`
 	Course string `json:"course"`
@@ -174,6 +177,11 @@ func (s *simulation) judge(result *Result) {
 	result.Verdict = verdict.Judge(e)
 	result.Requests, result.Messages, result.Calls, result.Faults, result.Workers = len(s.requests), e.Counts.Accepted, e.CallCount, len(s.faults), len(e.Workers)
 	result.Course = course(e)
+	result.Struck = map[string]int{}
+	for _, f := range s.faults {
+		name, _, _ := strings.Cut(f.Name, ", ") // what it met is of no interest here
+		result.Struck[name]++
+	}
 }
 
 // fingerprint identifies what was planned.
