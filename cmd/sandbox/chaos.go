@@ -108,15 +108,6 @@ func (c chaosCommand) once(ctx context.Context, memory int, stderr io.Writer) (c
 	return run.report(err), nil
 }
 
-// report judges a round that ended with err.
-func (c *chaos) report(err error) chaosReport {
-	r := c.judge()
-	if err != nil {
-		r.Problem = err.Error()
-	}
-	return r
-}
-
 func (c chaosCommand) check() (memory int, err error) {
 	switch {
 	case freeze == nil:

@@ -108,6 +108,15 @@ func (r chaosReport) table(w io.Writer) error {
 	return t.Flush()
 }
 
+// report judges a round that ended with err.
+func (c *chaos) report(err error) chaosReport {
+	r := c.judge()
+	if err != nil {
+		r.Problem = err.Error()
+	}
+	return r
+}
+
 // judge has the run judged by the ledgers, and adds what only the outside of a process shows.
 func (c *chaos) judge() chaosReport {
 	e := c.evidence()

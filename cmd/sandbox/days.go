@@ -184,6 +184,7 @@ func (c daysCommand) attempt(program string, seed uint64, build string) (r dayRe
 	}()
 	var stdout bytes.Buffer
 	cmd := exec.Command(program, "simulate", "--seed", strconv.FormatUint(seed, 10), "--hours", strconv.Itoa(c.Hours), "--output", "json", "--verbose", "--log-level", "info") //nolint:gosec // G204: as the operator says
+	cmd.Args[0] = "sandbox"
 	cmd.Stdout, cmd.Stderr = &stdout, log
 	ran := cmd.Run() // fails also when a promise does not hold, which the result says
 	r.Build = build
