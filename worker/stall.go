@@ -22,6 +22,9 @@ const (
 	// lookPage is how many messages one look sees. Scheduled and deferred ones come first, being older; the next look goes on
 	// behind them.
 	lookPage = 100
+	// crowd is how many messages have to wait for a link to be convicted although the one seen first has gone: other replicas
+	// work, and this one gets nothing. As many may just be held by them, which costs a reconnect.
+	crowd = lookPage / 2
 	// firstPatience is how long one and the same message has to wait under our eyes. What another replica holds looks the
 	// same, since a peek does not tell of locks. Each replacement that brings no message doubles it, up to lastPatience, which
 	// is longer than anyone holds one.
@@ -30,6 +33,8 @@ const (
 	// silentAnyway is when a silent link is replaced whatever the looks say.
 	silentAnyway = 30 * time.Minute
 )
+
+var errCrowd = errors.New("the link delivers nothing, while many messages wait and other receivers take them; unless those hold them all, the link is dead")
 
 var errSilent = errors.New("nothing arrived for a long time; a fresh link makes sure that it is not the link's fault")
 
@@ -55,8 +60,11 @@ type silence struct {
 	// next is the sequence number at which the next look begins.
 	next int64
 	// waiting is the message that was seen waiting, nil for none, and seen what lasted was then.
-	waiting  *int64
-	seen     time.Duration
+	waiting *int64
+	seen    time.Duration
+	// crowded: a crowd was waiting at each look since lasted was that.
+	crowded  bool
+	since    time.Duration
 	patience time.Duration
 }
 
@@ -89,39 +97,56 @@ func (s *silence) endured(ctx context.Context, c *client, wait time.Duration) (p
 	case s.waiting != nil && s.lasted-s.seen >= s.patience:
 		c.fail("stalled", &stalledError{sequence: *s.waiting, waits: s.lasted - s.seen})
 		s.patience = min(2*s.patience, lastPatience)
+	case s.crowded && s.lasted-s.since >= s.patience:
+		c.fail("stalled", errCrowd)
+		s.patience = min(2*s.patience, lastPatience)
 	}
 	return true
 }
 
-// look finds out whether the message that was seen waiting still does, or else whether any does.
+// look finds out whether the message that was seen waiting still does, or else whether any does, and a crowd of them.
 func (s *silence) look(ctx context.Context) error {
-	from, page := s.next, lookPage
 	if s.waiting != nil {
-		from, page = *s.waiting, 1
+		found, err := s.peek(ctx, *s.waiting, 1)
+		if err != nil || len(found) > 0 && found[0].State == azservicebus.MessageStateActive && sequenceOf(found[0]) == *s.waiting {
+			return err
+		}
+		if s.waiting = nil; !s.crowded {
+			return nil
+		}
+		s.count()
 	}
-	found, err := peek(ctx, s.client, from, page)
-	if _, panicked := errors.AsType[*panicError](err); panicked {
-		return nil // by a message of the kind that makes receives panic too: the broker did answer
-	}
+	found, err := s.peek(ctx, s.next, lookPage)
 	if err != nil {
 		return err
 	}
-	if s.waiting != nil {
-		if len(found) == 0 || found[0].State != azservicebus.MessageStateActive || sequenceOf(found[0]) != *s.waiting {
-			s.waiting = nil
-		}
-		return nil
-	}
 	s.next = 0
+	n := 0
 	for _, m := range found {
-		if m.State == azservicebus.MessageStateActive && !s.ours(sequenceOf(m)) {
-			waiting := sequenceOf(m)
-			s.waiting, s.seen = &waiting, s.lasted
-			return nil
+		switch waiting := sequenceOf(m); {
+		case m.State == azservicebus.MessageStateActive && !s.ours(waiting):
+			if n++; n == 1 {
+				s.waiting, s.seen, s.next = &waiting, s.lasted, 0
+			}
+		case n == 0:
+			s.next = waiting + 1
 		}
-		s.next = sequenceOf(m) + 1
+	}
+	if n < crowd {
+		s.crowded = false
+	} else if !s.crowded {
+		s.crowded, s.since = true, s.lasted
 	}
 	return nil
+}
+
+// peek looks; a message of the kind that makes receives panic too is an answer of the broker, if no more.
+func (s *silence) peek(ctx context.Context, from int64, n int) ([]*azservicebus.ReceivedMessage, error) {
+	found, err := peek(ctx, s.client, from, n)
+	if _, panicked := errors.AsType[*panicError](err); panicked {
+		return nil, nil
+	}
+	return found, err
 }
 
 // peek looks at messages of any state, and locks none.

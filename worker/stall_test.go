@@ -3,6 +3,7 @@ package worker
 import (
 	"context"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"testing/synctest"
@@ -81,6 +82,40 @@ func TestMessagesThatCannotBeReceivedYetConvictNoLink(t *testing.T) {
 				queue.add(message("x", 1000))
 				time.Sleep(2 * time.Minute)
 				equal(t, "replacements", r.metric(t, "client_replacements_total", "stalled"), 1.0)
+				r.end()
+			})
+		})
+	}
+}
+
+// Other replicas take what waits, so no message is seen twice, and this one gets nothing: only how many wait tells of it. What
+// the others hold looks the same, so a few mean nothing.
+//
+// Scorecard: A15, R1.
+func TestLinkThatGetsNothingOfABacklogIsReplaced(t *testing.T) {
+	t.Parallel()
+	for waiting, want := range map[int]float64{2 * crowd: 1, crowd - 1: 0} {
+		t.Run(strconv.Itoa(waiting)+" messages", func(t *testing.T) {
+			t.Parallel()
+			synctest.Test(t, func(t *testing.T) {
+				queue := newScripted(messages(waiting)...)
+				mute(queue, 1)
+				r := run(t, queue, always(handler.Terminated))
+				for range 6 {
+					time.Sleep(lookEvery / 2)
+					if queue.clientsMade() > 1 {
+						break
+					}
+					queue.mu.Lock() // others take all of them, and as many arrive
+					for _, m := range queue.active {
+						*m.SequenceNumber += int64(waiting)
+					}
+					queue.mu.Unlock()
+				}
+				equal(t, "replacements, as stalled", r.metric(t, "client_replacements_total", "stalled"), want)
+				if finished := len(queue.operations()); want > 0 && finished != waiting {
+					t.Errorf("%d messages finished; want %d", finished, waiting)
+				}
 				r.end()
 			})
 		})
