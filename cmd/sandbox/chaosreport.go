@@ -46,6 +46,8 @@ type chaosReport struct {
 
 	Idle     []survivor     `json:"idle"`
 	Promises []verdict.Line `json:"promises"`
+	// Stories tell of the first few requests that went wrong.
+	Stories []string `json:"stories,omitempty"`
 	// Problem says why the run ended early, "" when it did not.
 	Problem string `json:"problem,omitempty"`
 }
@@ -99,6 +101,9 @@ func (r chaosReport) table(w io.Writer) error {
 	for _, p := range r.Promises {
 		line("%s\t%s\t%s\t%s", p.ID, map[bool]string{true: "holds", false: "BROKEN"}[p.Holds], p.Name, p.Detail)
 	}
+	for _, story := range r.Stories {
+		line("\n%s", story)
+	}
 	switch {
 	case r.Problem != "":
 		line("\nThe run ended early: %s", r.Problem)
@@ -129,7 +134,7 @@ func (c *chaos) judge() chaosReport {
 		EndToEndMedian: v.Pace.Median.Seconds(), EndToEndP99: v.Pace.P99.Seconds(), EndToEndMax: v.Pace.Max.Seconds(),
 		Recovery: recovery.Seconds(), Duration: time.Since(c.begun).Seconds(),
 		MostGoroutines: c.watch.most.goroutines, MostResident: c.watch.most.resident, MostDescriptors: c.watch.most.descriptors,
-		Idle: c.survivors,
+		Idle: c.survivors, Stories: v.Stories,
 	}
 	for _, n := range r.Faults {
 		r.Struck += n

@@ -115,7 +115,7 @@ func weighted(faults []stormFault) (all []stormFault) {
 
 // cut does something that ends connections or links.
 func (s *storm) cut(name string, do func()) {
-	f := verdict.Fault{Kind: verdict.Cut, At: time.Now()}
+	f := verdict.Fault{Kind: verdict.Cut, At: time.Now(), Name: name}
 	do()
 	f.Until = time.Now()
 	s.struck.add(name, f)
@@ -123,7 +123,7 @@ func (s *storm) cut(name string, do func()) {
 
 // during breaks something for a while, in which locks may be lost.
 func (s *storm) during(name string, d time.Duration, begin, end func()) {
-	f := verdict.Fault{Kind: verdict.Deaf, At: time.Now()}
+	f := verdict.Fault{Kind: verdict.Deaf, At: time.Now(), Name: name}
 	begin()
 	s.lasting.Go(func() {
 		sleepFor(s.ctx, d)
@@ -162,7 +162,9 @@ func sleepFor(ctx context.Context, d time.Duration) {
 // on arms a fault of Service Bus. made says what it excuses once it strikes.
 func (s *storm) on(name string, op servicebustest.Op, f servicebustest.Fault, made func(servicebustest.Call) verdict.Fault, opts ...servicebustest.FaultOption) {
 	noted := servicebustest.When(func(c servicebustest.Call) bool { // the last condition: asked only when it strikes
-		s.struck.note(made(c))
+		f := made(c)
+		f.Name = name
+		s.struck.note(f)
 		return true
 	})
 	i := s.bus.OnNext(op, f, append(opts, noted)...)
