@@ -10,6 +10,7 @@
 //	overview.go    "is it fine?", and what is wrong since when; the other rows follow in files of their own
 //
 // To change a panel, edit its row and run UPDATE_DASHBOARD=1 go test ./cmd/internal/dashboard.
+// deploy/grafana/preview/render.sh draws what it looks like then.
 package dashboard
 
 import (
