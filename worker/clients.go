@@ -39,6 +39,8 @@ type clients struct {
 	metrics *metrics.Metrics
 	// collect takes in what the broker still delivers to a client. Set before run.
 	collect func(*client)
+	// holds tells whether deliveries are under way, whose locks have to be renewed. Set before run.
+	holds func() bool
 	// pulse beats with each turn of run.
 	pulse pulse
 	stuck atomic.Int64 // see client
@@ -58,7 +60,7 @@ type clients struct {
 const ConnectionLog = "connection"
 
 func newClients(connect func() (*connection, error), m *metrics.Metrics, log *zap.Logger) *clients {
-	return &clients{connect: connect, metrics: m, log: log.Named(ConnectionLog), settledIn: settledAfter, arrived: make(chan struct{})}
+	return &clients{connect: connect, metrics: m, log: log.Named(ConnectionLog), settledIn: settledAfter, arrived: make(chan struct{}), holds: func() bool { return false }}
 }
 
 // get returns a client that works, waiting for one as long as ctx allows.
@@ -137,6 +139,9 @@ func (s *clients) run(ctx context.Context) {
 		case time.Since(c.born) > s.settledIn:
 			delay = firstReconnect
 		case c.fed.Load():
+			delay = min(delay, settleLimit/2)
+		}
+		if s.holds() { // their locks do not wait
 			delay = min(delay, settleLimit/2)
 		}
 		wait := jitter(delay)

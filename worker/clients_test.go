@@ -93,6 +93,43 @@ func TestReconnectAfterAShortLifeLeavesTimeToSettle(t *testing.T) {
 	})
 }
 
+// While a message is held the broker is dialled often enough for its lock, however long it has refused.
+func TestReconnectsComeInTimeForTheLocksHeld(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted(messages(1)...)
+		var refusing atomic.Bool
+		var last time.Time // dial that was refused, by the owner of the clients
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op != "dial" || !refusing.Load() {
+				return nil
+			}
+			if gap := time.Since(last); !last.IsZero() && gap > settleLimit/2 {
+				t.Errorf("dialled again after %v", gap)
+			}
+			last = time.Now()
+			return errors.New("refused")
+		}
+		r := run(t, queue, decisions(func(ctx context.Context, _ handler.Message) handler.Result {
+			select {
+			case <-time.After(2 * time.Minute):
+				return handler.Result{Outcome: handler.Terminated}
+			case <-ctx.Done():
+				return handler.Result{Outcome: handler.LockLost}
+			}
+		}))
+		time.Sleep(time.Second)
+		refusing.Store(true)
+		c, _ := r.clients.get(t.Context())
+		c.fail("receive", errLinkFailed)
+		time.Sleep(queue.lockFor - settleLimit - 2*time.Second)
+		refusing.Store(false)
+		time.Sleep(3 * time.Minute)
+		r.end()
+		equal(t, "outcomes", r.outcomes(), []string{"terminated"})
+	})
+}
+
 // Service Bus asks for at least 2 seconds; jitter may add to it, never take from it.
 func TestReconnectAfterThrottlingWaitsAtLeastTwoSeconds(t *testing.T) {
 	t.Parallel()
