@@ -150,6 +150,7 @@ func (b ServiceBus) connect() (*connection, error) {
 	}
 	c := &connection{close: client.Close, ended: func() error { return nil }}
 	if t != nil {
+		c.close = t.closing(client.Close)
 		c.ended, c.withdraw, c.arrived, c.severed = t.ended, t.credit.want, t.arrived.Load, t.node.severed
 	}
 	if b.Queue == "" {

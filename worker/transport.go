@@ -52,7 +52,9 @@ type transport struct {
 	dialled atomic.Bool
 	arrived atomic.Uint64 // reads from the connection that brought something; one for the connection itself
 	mu      sync.Mutex
-	wedge   error // any goroutine, under mu
+	wedge   error    // any goroutine, under mu
+	conn    net.Conn // the one connection, under mu
+	over    bool     // there is to be none any more, under mu
 }
 
 func newTransport(dial func(ctx context.Context, host string) (net.Conn, error)) *transport {
@@ -73,7 +75,40 @@ func (t *transport) connect(ctx context.Context, args azservicebus.NewWebSocketC
 		return nil, fmt.Errorf("dial Service Bus: %w", err)
 	}
 	t.arrived.Add(1)
-	return &watchedConn{Conn: &drainableConn{newGatheredConn(conn), &t.credit}, watch: frameWatch{other: t.watch}, arrived: &t.arrived, tell: t.remember}, nil
+	return t.keep(&watchedConn{Conn: &drainableConn{newGatheredConn(conn), &t.credit}, watch: frameWatch{other: t.watch}, arrived: &t.arrived, tell: t.remember})
+}
+
+// keep remembers the connection for its end, which may have been before.
+func (t *transport) keep(conn net.Conn) (net.Conn, error) {
+	t.mu.Lock()
+	t.conn = conn
+	over := t.over
+	t.mu.Unlock()
+	if over {
+		return nil, errors.Join(net.ErrClosed, conn.Close())
+	}
+	return conn, nil
+}
+
+// sever ends the connection if the SDK has not: a handshake that is given up leaves it open, and nobody else has it.
+func (t *transport) sever() {
+	t.mu.Lock()
+	t.over = true
+	conn := t.conn
+	t.mu.Unlock()
+	if conn != nil {
+		_ = conn.Close()
+	}
+}
+
+// closing is how a client is closed whose connection this is.
+func (t *transport) closing(client func(context.Context) error) func(context.Context) error {
+	return func(ctx context.Context) error {
+		stop := context.AfterFunc(ctx, t.sever)
+		defer stop()
+		defer t.sever()
+		return client(ctx)
+	}
 }
 
 // watch looks at each frame that comes in.
