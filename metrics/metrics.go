@@ -59,6 +59,9 @@ func New(r prometheus.Registerer, version string, endpoints []string) *Metrics {
 	return m
 }
 
+// Unread returns series that nobody reads, for who uses the worker's parts without being one.
+func Unread() *Metrics { return New(prometheus.NewRegistry(), "", nil) }
+
 // build returns what New does, and what it has registered.
 func build(r prometheus.Registerer, version string, endpoints []string) (*Metrics, []Series) {
 	p := &page{register: r}

@@ -41,6 +41,8 @@ type clients struct {
 	collect func(*client)
 	// holds tells whether deliveries are under way, whose locks have to be renewed. Set before run.
 	holds func() bool
+	// failed, if set, is told of each client that ended, nil if there was none, and why. Set before run, which calls it.
+	failed func(c *client, err error)
 	// pulse beats with each turn of run.
 	pulse pulse
 	stuck atomic.Int64 // see client
@@ -276,6 +278,9 @@ func (s *clients) note(c *client, err error, wait time.Duration) {
 	s.mu.Lock()
 	s.lastErr = err
 	s.mu.Unlock()
+	if s.failed != nil {
+		s.failed(c, err)
+	}
 	s.metrics.ClientReplaced(label)
 	if label == "idle" {
 		s.log.Info("connecting to Service Bus anew", zap.Error(err))

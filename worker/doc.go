@@ -67,6 +67,12 @@
 // Readiness false → no new credit, that which is out is withdrawn (withdraw.go) and what is on the wire taken in → in-flight
 // work finishes, its locks still renewed → stragglers are interrupted and handed back as immediate copies → client closed → one final line.
 //
+// # By hand
+//
+// What commands do beside a running worker is here too, since only this package knows the SDK. browse.go looks into a queue and
+// changes nothing; deadletters.go sends dead letters back or takes them out: errand.go is what a run does in order, hands.go
+// what it does with the ones it holds, resubmit.go what of a dead letter comes back and how a copy is known again.
+//
 // # Rejected
 //
 //   - Abandon for a later retry: the message comes back at once and each round costs a delivery; ten rounds of an outage

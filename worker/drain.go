@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"go.uber.org/zap"
 
 	"batchterminator/handler"
@@ -102,6 +103,11 @@ func (t *tally) result() Report {
 // each. Where credit cannot be withdrawn it takes what arrives until nothing does; what came longer ago than collectLimit
 // the SDK has given back by itself.
 func (w *Worker) collect(c *client) {
+	collect(c, func(msgs []*azservicebus.ReceivedMessage) { w.admit(c, msgs) })
+}
+
+// collect gives admit what it takes.
+func collect(c *client, admit func([]*azservicebus.ReceivedMessage)) {
 	left, since := c.owed()
 	if left == 0 || c.withdraw == nil && time.Since(since) > collectLimit {
 		return
@@ -120,8 +126,8 @@ func (w *Worker) collect(c *client) {
 		if last {
 			until = nil // what has arrived is still on its way through the SDK
 		}
-		msgs, err := w.ask(ctx, c, left+more, quietLimit, until)
-		w.admit(c, msgs)
+		msgs, err := ask(ctx, c, left+more, quietLimit, until, admit)
+		admit(msgs)
 		left -= len(msgs)
 		waited := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
 		if len(msgs) == 0 && (last || !waited || ctx.Err() != nil) {

@@ -22,6 +22,8 @@ const (
 	propLedger        = "bt-ledger"         // deliveries so far, newest last
 	propAccounted     = "bt-accounted"      // the delivery count up to which the ledger tells of this message's own deliveries
 	propSuspect       = "bt-suspect"        // deliveries in a row whose end nobody recorded
+	propResubmissions = "bt-resubmissions"  // how often the request came back from the dead-letter queue
+	propDeadLetter    = "bt-dead-letter"    // which dead letter it last came back from
 )
 
 // maxIdentity bounds a request identity that arrives in a property; message ids are at most 128 characters.

@@ -186,6 +186,11 @@ func (w *Worker) receive(ctx context.Context, c *client, n int, closing <-chan s
 
 // ask asks for n messages, and withdraws the wish when the channel is closed, which may be nil.
 func (w *Worker) ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-chan struct{}) ([]*azservicebus.ReceivedMessage, error) {
+	return ask(ctx, c, n, limit, closing, func(late []*azservicebus.ReceivedMessage) { w.admit(c, late) })
+}
+
+// ask gives late what comes when the receive has been given up.
+func ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-chan struct{}, late func([]*azservicebus.ReceivedMessage)) ([]*azservicebus.ReceivedMessage, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	done := make(chan struct{})
@@ -205,7 +210,7 @@ func (w *Worker) ask(ctx context.Context, c *client, n int, limit time.Duration,
 			c.owes(n-len(msgs), time.Now())
 		}
 		return msgs, err
-	}, func(late []*azservicebus.ReceivedMessage) { w.admit(c, late) })
+	}, late)
 	if idle(err) && ctx.Err() == nil && c.ctx.Err() == nil && time.Since(asked) < limit {
 		return nil, errEarly // taken for idleness it would be repeated at once, for ever
 	}

@@ -31,8 +31,35 @@ const scheduledEnqueueTime = "x-opt-scheduled-enqueue-time"
 // copyOf returns the message that takes d's place after wait: same body and properties, the request's history added.
 func copyOf(d *delivery, r handler.Result, wait time.Duration) *azservicebus.AMQPAnnotatedMessage {
 	now := time.Now()
-	original := d.raw()
 	number := d.message.Redeliveries + 1
+	c := d.clone()
+	c.Properties.MessageID = d.copyID(number)
+	if !d.message.ExpiresAt.IsZero() {
+		// The broker counts a scheduled message's time to live from its activation: what remains then is what is left of it.
+		// On the wire it is whole milliseconds in 32 bits, 0 for none; two clocks that disagree must not overflow it.
+		c.Header.TTL = min(max(d.message.ExpiresAt.Sub(now.Add(wait)), time.Millisecond), *d.msg.TimeToLive)
+	}
+	if wait > 0 {
+		c.MessageAnnotations[scheduledEnqueueTime] = now.Add(wait).UTC()
+	}
+	properties := c.ApplicationProperties
+	properties[propRequestID] = d.message.RequestIdentity
+	properties[propRedeliveries] = int64(number)
+	properties[propAttempts] = int64(d.message.Attempts + r.Attempts)
+	properties[propFirstEnqueued] = d.message.FirstEnqueued.UTC().Format(time.RFC3339Nano)
+	properties[propLedger] = d.ledger(r, now)
+	d.inscribe(properties)
+	delete(properties, propAccounted) // the copy has had no delivery yet
+	delete(properties, propSuspect)
+	if n := d.suspicionAfter(r); n > 0 {
+		properties[propSuspect] = int64(n)
+	}
+	return c
+}
+
+// clone returns a message with d's body and properties, and nothing that the broker or its delivery put there.
+func (d *delivery) clone() *azservicebus.AMQPAnnotatedMessage {
+	original := d.raw()
 	c := &azservicebus.AMQPAnnotatedMessage{
 		Body:                  original.Body,
 		Footer:                original.Footer,
@@ -47,34 +74,13 @@ func copyOf(d *delivery, r handler.Result, wait time.Duration) *azservicebus.AMQ
 	if original.Header != nil {
 		c.Header.Durable, c.Header.Priority = original.Header.Durable, original.Header.Priority
 	}
-	c.Properties.MessageID = d.copyID(number)
-	if !d.message.ExpiresAt.IsZero() {
-		// The broker counts a scheduled message's time to live from its activation: what remains then is what is left of it.
-		// On the wire it is whole milliseconds in 32 bits, 0 for none; two clocks that disagree must not overflow it.
-		c.Header.TTL = min(max(d.message.ExpiresAt.Sub(now.Add(wait)), time.Millisecond), *d.msg.TimeToLive)
-	}
 	for _, key := range keptAnnotations {
 		if v, ok := original.MessageAnnotations[key]; ok {
 			c.MessageAnnotations[key] = v
 		}
 	}
-	if wait > 0 {
-		c.MessageAnnotations[scheduledEnqueueTime] = now.Add(wait).UTC()
-	}
 	if c.ApplicationProperties == nil {
 		c.ApplicationProperties = map[string]any{}
-	}
-	properties := c.ApplicationProperties
-	properties[propRequestID] = d.message.RequestIdentity
-	properties[propRedeliveries] = int64(number)
-	properties[propAttempts] = int64(d.message.Attempts + r.Attempts)
-	properties[propFirstEnqueued] = d.message.FirstEnqueued.UTC().Format(time.RFC3339Nano)
-	properties[propLedger] = d.ledger(r, now)
-	d.inscribe(properties)
-	delete(properties, propAccounted) // the copy has had no delivery yet
-	delete(properties, propSuspect)
-	if n := d.suspicionAfter(r); n > 0 {
-		properties[propSuspect] = int64(n)
 	}
 	return c
 }

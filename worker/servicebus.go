@@ -142,7 +142,11 @@ func (b ServiceBus) client(t *transport) (*azservicebus.Client, error) {
 	return azservicebus.NewClient(b.Namespace, b.Credential, options)
 }
 
-func (b ServiceBus) connect() (*connection, error) {
+func (b ServiceBus) connect() (*connection, error) { return b.connectTo(false, b.Queue) }
+
+// connectTo makes a receiver of the entity, or of its dead-letter queue, and a sender to the target, a queue or a topic,
+// unless that is "".
+func (b ServiceBus) connectTo(deadLetters bool, target string) (*connection, error) {
 	t := b.transport()
 	client, err := b.client(t)
 	if err != nil {
@@ -153,14 +157,22 @@ func (b ServiceBus) connect() (*connection, error) {
 		c.close = t.closing(client.Close)
 		c.ended, c.withdraw, c.arrived, c.severed = t.ended, t.credit.want, t.arrived.Load, t.node.severed
 	}
-	if b.Queue == "" {
-		c.receiver, err = client.NewReceiverForSubscription(b.Topic, b.Subscription, nil)
-		return c, err
+	options := &azservicebus.ReceiverOptions{}
+	if deadLetters {
+		options.SubQueue = azservicebus.SubQueueDeadLetter
 	}
-	if c.receiver, err = client.NewReceiverForQueue(b.Queue, nil); err != nil {
+	if b.Queue == "" {
+		c.receiver, err = client.NewReceiverForSubscription(b.Topic, b.Subscription, options)
+	} else {
+		c.receiver, err = client.NewReceiverForQueue(b.Queue, options)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("service bus receiver: %w", err)
 	}
-	if c.sender, err = client.NewSender(b.Queue, nil); err != nil {
+	if target == "" {
+		return c, nil
+	}
+	if c.sender, err = client.NewSender(target, nil); err != nil {
 		return nil, fmt.Errorf("service bus sender: %w", err)
 	}
 	return c, nil

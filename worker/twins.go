@@ -28,9 +28,14 @@ func newTwins() *twins { return &twins{unsure: newMemory[string, place]()} }
 // copyNamespace is the name space of the copies' message ids (RFC 9562 §5.5).
 var copyNamespace = uuid.MustParse("0d1f0c0e-6a6b-4c55-8a3e-2f3a3f0a9d44")
 
-// copyID is the message id of a request's copy for the redelivery of this number.
+// copyID is the message id of a request's copy for the redelivery of this number. A request that came back from the
+// dead-letter queue counts its redeliveries anew, and duplicate detection must not take the new copies for the old ones.
 func (d *delivery) copyID(number int) string {
-	return uuid.NewSHA1(copyNamespace, []byte(d.message.RequestIdentity+"\n"+strconv.Itoa(number))).String()
+	name := d.message.RequestIdentity + "\n" + strconv.Itoa(number)
+	if again := count(d.msg, propResubmissions); again > 0 {
+		name += "\n" + strconv.Itoa(again)
+	}
+	return uuid.NewSHA1(copyNamespace, []byte(name)).String()
 }
 
 // suspect notes that the copy of d may have been stored.
