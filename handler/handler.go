@@ -68,10 +68,7 @@ func (h *Handler) decode(m Message) (Request, *Result) {
 
 func (h *Handler) terminate(ctx context.Context, m Message, request Request) Result {
 	c := &call{account: h.config.Accounts[request.Endpoint], gate: h.config.Gate, request: request}
-	c.result.Request = request
-	if c.result.ClientRequestID = request.ClientRequestID; c.result.ClientRequestID == "" {
-		c.result.ClientRequestID = deriveRequestID(host(request.Endpoint), request.JobID, request.TaskID, m.RequestIdentity)
-	}
+	c.result.Request, c.result.ClientRequestID = request, request.clientID(m.RequestIdentity)
 	v, err := h.config.Retry.run(ctx, c)
 	c.result.Outcome, c.result.Err = h.settings(v.Outcome), err
 	return c.result
