@@ -6,6 +6,8 @@ import (
 	"fmt"
 	"io"
 	"os/signal"
+	"slices"
+	"strings"
 	"syscall"
 	"time"
 
@@ -37,9 +39,13 @@ type commandLine struct {
 	Send     sendCommand     `cmd:"" help:"Publish terminate requests."`
 	Control  controlCommand  `cmd:"" help:"Pause or change a worker of this machine while it runs."`
 	Check    checkCommand    `cmd:"" help:"Look at everything that a worker needs, and change nothing."`
+	DLQ      dlqCommand      `cmd:"" name:"dlq" help:"Look at dead letters, send them back, or delete them."`
+	Why      whyCommand      `cmd:"" help:"Tell what happened to a request, where it is and what comes next."`
 	Outcomes outcomesCommand `cmd:"" help:"Print what every answer of Batch means."`
 	Schema   schemaCommand   `cmd:"" help:"Print the message contract as JSON Schema."`
 	Version  versionCommand  `cmd:"" help:"Print version, revision and Go version."`
+
+	Completion completionCommand `cmd:"" help:"Print a script that completes commands and flags in a shell."`
 }
 
 // streams are the process's standard streams.
@@ -63,13 +69,19 @@ func runWith(ctx context.Context, args []string, env app.Environment, std stream
 	case err != nil:
 		return fail(std.err, cli.Check.refused(std, err, args), args)
 	}
-	switch parsed.Command() {
+	switch command := parsed.Command(); command {
 	case "run":
 		err = cli.Run.run(ctx, env, std, deps)
 	case "send":
 		err = cli.Send.run(ctx, env, std, deps)
 	case "check":
 		err = cli.Check.run(ctx, env, std, deps)
+	case "dlq list", "dlq show <id>", "dlq resubmit", "dlq export", "dlq purge":
+		err = cli.DLQ.run(ctx, command, std, deps)
+	case "why <message-id|job/task>":
+		err = cli.Why.run(ctx, std, deps)
+	case "completion <shell>":
+		err = cli.Completion.run(std, parsed.Model)
 	case "outcomes":
 		err = cli.Outcomes.run(std)
 	case "schema":
@@ -112,9 +124,10 @@ func fail(w io.Writer, err error, args []string) int {
 
 // command is the program and the command that was meant, for the hint.
 func command(args []string) string {
-	for _, known := range []string{"run", "send", "control", "check", "outcomes", "schema", "version"} {
-		if len(args) > 0 && args[0] == known {
-			return name + " " + known
+	known := []string{"run", "send", "control", "check", "dlq list", "dlq show", "dlq resubmit", "dlq export", "dlq purge", "dlq", "why", "outcomes", "schema", "version", "completion"}
+	for _, c := range known {
+		if words := strings.Fields(c); len(args) >= len(words) && slices.Equal(args[:len(words)], words) {
+			return name + " " + c
 		}
 	}
 	return name

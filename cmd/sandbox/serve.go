@@ -15,21 +15,25 @@ import (
 )
 
 type serveCommand struct {
-	AMQP    string        `name:"amqp" default:"127.0.0.1:5672" placeholder:"ADDRESS" help:"Where Service Bus listens. Default 127.0.0.1:5672."`
-	TLS     string        `name:"tls" placeholder:"ADDRESS" help:"Where Service Bus listens with TLS: AMQP, WebSocket and administration on one port. Default: nowhere."`
-	CAFile  string        `name:"ca-file" placeholder:"FILE" help:"Where to write the certificate that clients of --tls have to trust."`
-	Admin   string        `default:"127.0.0.1:5300" placeholder:"ADDRESS" help:"Where administration and /health are served over HTTP. Default 127.0.0.1:5300."`
-	Config  string        `placeholder:"FILE" help:"Queues, topics and subscriptions, as a Config.json of Microsoft's emulator."`
-	Batch   string        `default:"127.0.0.1:5380" placeholder:"ADDRESS" help:"Where the Batch account listens. Default 127.0.0.1:5380."`
-	Queue   string        `placeholder:"NAME" help:"Name of the queue for the worker. Default terminate-requests; none if there is a --config."`
-	Lock    time.Duration `default:"1m" help:"Lock duration of the queue, at most 5m."`
-	Latency time.Duration `default:"20ms" help:"How long the simulated Batch takes to answer."`
+	AMQP        string        `name:"amqp" default:"127.0.0.1:5672" placeholder:"ADDRESS" help:"Where Service Bus listens. Default 127.0.0.1:5672."`
+	TLS         string        `name:"tls" placeholder:"ADDRESS" help:"Where Service Bus listens with TLS: AMQP, WebSocket and administration on one port. Default: nowhere."`
+	CAFile      string        `name:"ca-file" placeholder:"FILE" help:"Where to write the certificate that clients of --tls have to trust."`
+	Admin       string        `default:"127.0.0.1:5300" placeholder:"ADDRESS" help:"Where administration and /health are served over HTTP. Default 127.0.0.1:5300."`
+	Config      string        `placeholder:"FILE" help:"Queues, topics and subscriptions, as a Config.json of Microsoft's emulator."`
+	Batch       string        `default:"127.0.0.1:5380" placeholder:"ADDRESS" help:"Where the Batch account listens. Default 127.0.0.1:5380."`
+	Queue       string        `placeholder:"NAME" help:"Name of the queue for the worker. Default terminate-requests; none if there is a --config."`
+	Lock        time.Duration `default:"1m" help:"Lock duration of the queue, at most 5m."`
+	Latency     time.Duration `default:"20ms" help:"How long the simulated Batch takes to answer."`
+	DeadLetters int           `default:"0" placeholder:"N" help:"Begin with so many dead letters in the worker's queue, of five reasons. Default none."`
 }
 
 // statusEvery bounds how often a change is reported.
 const statusEvery = time.Second
 
 func (c serveCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
+	if c.DeadLetters < 0 || c.DeadLetters > 0 && c.Config != "" && c.Queue == "" {
+		return errors.New("--dead-letters: want at least 0, and with --config also --queue")
+	}
 	entities, names, err := c.entities()
 	if err != nil {
 		return err
@@ -50,6 +54,9 @@ func (c serveCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
 		return fmt.Errorf("batch account: %w; choose another address with --batch", err)
 	}
 	defer batch.Close()
+	if err := c.bury(ctx, bus, stderr); err != nil {
+		return fmt.Errorf("--dead-letters: %w", err)
+	}
 	c.introduce(stdout, bus, names, admin, batch.Endpoint())
 	if c.Queue == "" {
 		<-ctx.Done()

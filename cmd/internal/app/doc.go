@@ -8,6 +8,7 @@
 //	typo.go        environment variables that almost have a setting's name
 //	limits.go      the worst case, in numbers
 //	publisher.go   what publishes instead of working
+//	entity.go      what looks into queues and at tasks instead of working
 //	credential.go  the one Azure credential, made only when something needs it
 //	app.go         Build and Run
 //	count.go       counts and times every Batch call

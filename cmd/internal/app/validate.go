@@ -90,8 +90,19 @@ func (s ServiceBusSettings) check(p *Problems) {
 	}
 	p.check(s.Queue == "" || s.Topic == "", "queue", "SERVICEBUS_QUEUE", "--topic (SERVICEBUS_TOPIC) is given too; only one of them may be")
 	for _, e := range []struct{ flag, variable, name string }{{"queue", "SERVICEBUS_QUEUE", s.Queue}, {"topic", "SERVICEBUS_TOPIC", s.Topic}} {
-		p.check(e.name == "" || entity.MatchString(e.name), e.flag, e.variable, "want 1 to 260 characters without spaces, '\\', '?', '#' or '@', got %s", brief(e.name))
+		if e.name != "" {
+			err := CheckEntity(e.name)
+			p.check(err == nil, e.flag, e.variable, "%w", err)
+		}
 	}
+}
+
+// CheckEntity says what is wrong with the name of a queue or topic.
+func CheckEntity(name string) error {
+	if entity.MatchString(name) {
+		return nil
+	}
+	return fmt.Errorf("want 1 to 260 characters without spaces, '\\', '?', '#' or '@', got %s", brief(name))
 }
 
 var (

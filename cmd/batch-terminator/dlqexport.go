@@ -1,0 +1,58 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+
+	"batchterminator/cmd/internal/app"
+	"batchterminator/worker"
+)
+
+type dlqExportCommand struct {
+	Entity app.EntitySettings  `embed:""`
+	Batch  app.AccountSettings `embed:"" group:"Batch (only to tell the client-request-id)"`
+	Only   selection           `embed:"" group:"Only some"`
+	Max    int                 `placeholder:"N" help:"At most so many."`
+}
+
+// Help is shown behind the command's one-line help.
+func (dlqExportCommand) Help() string {
+	return `Prints dead letters to standard output, one JSON object a line, lowest sequence number first, by a look that changes nothing. The body is in "body", or in "bodyBase64" if it is not UTF-8. Properties of a type that JSON lacks are objects of "type" and "value".
+
+Example:
+
+  batch-terminator dlq export --reason=invalid_message > invalid.ndjson`
+}
+
+func (c dlqExportCommand) run(ctx context.Context, std streams, deps app.Deps) error {
+	endpoint, err := c.Batch.Default(c.Entity)
+	if err := cmp.Or(err, c.Only.check(), atLeastNone("--max", c.Max)); err != nil {
+		return err
+	}
+	out := bufio.NewWriter(std.out)
+	n := 0
+	var failure error
+	walk, err := look(ctx, c.Entity, deps, c.Only.match(), func(s worker.Stored) bool {
+		n++
+		failure = writeJSON(out, newMessage(s, endpoint, true), "")
+		return failure == nil && (c.Max == 0 || n < c.Max)
+	})
+	if err := errors.Join(err, failure, out.Flush()); err != nil {
+		return err
+	}
+	_, _ = fmt.Fprintf(std.err, "exported %s of %s\n", counted(n), c.Entity.Entity())
+	if walk.Unreadable > 0 {
+		return fmt.Errorf("%d more cannot be read by the SDK, and are not exported", walk.Unreadable)
+	}
+	return nil
+}
+
+func atLeastNone(flag string, n int) error {
+	if n < 0 {
+		return usageError{fmt.Errorf("%s: %d; want at least 0", flag, n)}
+	}
+	return nil
+}

@@ -1,0 +1,98 @@
+package main
+
+import (
+	"bufio"
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"batchterminator/cmd/internal/app"
+	"batchterminator/cmd/internal/console"
+	"batchterminator/worker"
+)
+
+type dlqPurgeCommand struct {
+	Entity app.EntitySettings `embed:""`
+	Only   selection          `embed:"" group:"Which ones (all that is given has to fit)"`
+	All    bool               `group:"Which ones (all that is given has to fit)" help:"All of them, where nothing else is given."`
+
+	Yes    bool    `help:"Do not ask. Needed where nobody is at a terminal."`
+	DryRun bool    `help:"Say how many would be deleted, and change nothing."`
+	Rate   float64 `default:"0" help:"At most so many a second, 0 for no limit."`
+	Max    int     `placeholder:"N" help:"At most so many."`
+	Output string  `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the summary: text or json. Default text."`
+}
+
+// Help is shown behind the command's one-line help.
+func (dlqPurgeCommand) Help() string {
+	return `Deletes dead letters for good; export them first if anybody may ask. It counts, asks, and deletes only those that it counted. Exit codes: 0 all done, 1 some are left or the answer was no, 2 wrong settings.
+
+Example:
+
+  batch-terminator dlq purge --reason=invalid_message --older-than=720h`
+}
+
+func (c dlqPurgeCommand) run(ctx context.Context, std streams, deps app.Deps) error {
+	if err := c.check(std); err != nil {
+		return err
+	}
+	report := errandReport{Entity: c.Entity.Entity(), DryRun: c.DryRun, out: std.out, json: c.Output == "json"}
+	match := c.Only.match()
+	if c.DryRun || !c.Yes {
+		walk, err := look(ctx, c.Entity, deps, match, func(worker.Stored) bool {
+			report.Found++
+			return c.Max == 0 || report.Found < c.Max
+		})
+		report.Discarded, report.Unreadable = report.Found, walk.Unreadable
+		if err != nil || c.DryRun {
+			return report.end(ctx, err)
+		}
+		if report.Found == 0 {
+			return report.end(ctx, nil)
+		}
+		if err := ask(ctx, std, fmt.Sprintf("Delete %s of %s for good? Answer yes to go on: ", counted(report.Found), report.Entity)); err != nil {
+			return err
+		}
+		c.Max = report.Found // those that came later come behind
+	}
+	letters, err := c.Entity.DeadLetters("", false, deps)
+	if err != nil {
+		return err
+	}
+	defer letters.Close()
+	progress := newErrandProgress(std.err, "deleting")
+	report.Tally, err = letters.Run(ctx, worker.Errand{Match: match, Rate: c.Rate, Max: c.Max, Progress: progress.set,
+		Decide: func(context.Context, worker.Stored) (worker.Action, error) { return worker.Discard, nil }})
+	progress.end()
+	return report.end(ctx, err)
+}
+
+func (c dlqPurgeCommand) check(std streams) error {
+	switch {
+	case c.Only.empty() && !c.All:
+		return usageError{errors.New("which ones? give --reason, --id, --older-than, --newer-than, --job or --task, or --all")}
+	case !c.Yes && !c.DryRun && !console.IsTerminal(std.in):
+		return usageError{errors.New("nobody is at a terminal to be asked: --yes deletes without asking, --dry-run only counts")}
+	}
+	return cmp.Or(c.Only.check(), checkRate(c.Rate), atLeastNone("--max", c.Max))
+}
+
+// ask returns nil if the answer is yes. Its read cannot be interrupted; the process is about to end then.
+func ask(ctx context.Context, std streams, question string) error {
+	_, _ = fmt.Fprint(std.err, question)
+	answer := make(chan string, 1)
+	go func() {
+		line, _ := bufio.NewReader(std.in).ReadString('\n') // its end is an answer too
+		answer <- strings.TrimSpace(line)
+	}()
+	select {
+	case line := <-answer:
+		if line == "yes" {
+			return nil
+		}
+	case <-ctx.Done():
+	}
+	return errors.New("nothing was deleted")
+}
