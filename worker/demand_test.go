@@ -110,6 +110,8 @@ func TestAnEmptyQueueWantsNothingAndIsNotLookedInto(t *testing.T) {
 }
 
 // N10: what waits for a closed gate is no reason for more workers, and neither is what a person has stopped.
+//
+// Scorecard: R24.
 func TestWhatCannotBeWorkedOnIsNoDemand(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {

@@ -135,7 +135,7 @@ var steps = map[string]step{
 // P1: a resubmit of a thousand is killed at each of its steps, and the next run makes the count right: what went in came
 // out, once, whether or not the queue detects duplicates.
 //
-// Scorecard: F18, S2.
+// Scorecard: F18, S2, R29.
 func TestKilledResubmitLosesAndDoublesNothing(t *testing.T) {
 	t.Parallel()
 	var all sync.WaitGroup

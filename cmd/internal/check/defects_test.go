@@ -220,6 +220,9 @@ var defects = map[string]defect{
 	"a clock that is a second off":   {after: dated(time.Second), want: statuses{}},
 }
 
+// Each defect fails or warns in the check that is about it, with what to do, and in no other.
+//
+// Scorecard: R25.
 func TestOneDefectShowsInItsOwnCheck(t *testing.T) {
 	t.Parallel()
 	for name, d := range defects {
