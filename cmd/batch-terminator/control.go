@@ -35,6 +35,8 @@ type controlCommand struct {
 func (controlCommand) Help() string {
 	return `Reaches one worker, on its own machine or in its own container, over its --control address. Each change is one line in that worker's log: who, what, before and after. Nothing of it outlives the process: replicas that start later start as they are configured.
 
+Reached is ONE worker: where several replicas run, the change is wanted on each. status says which part of one is not well, and why.
+
 A paused worker finishes what it holds; nothing is lost, and no delivery is burned. It stays ready, so no platform replaces it: /readyz says that it is paused, and the metric intake_paused is 1. The Azure SDK's own lines appear at debug only in a process that was started with it.
 
 Exit codes: 0 done, 1 the worker cannot be reached or refused, 2 wrong arguments.
@@ -45,7 +47,9 @@ Examples:
 
   batch-terminator control concurrency 8
 
-  az containerapp exec --name worker --resource-group rg --command "batch-terminator control status"`
+  az containerapp replica list --name NAME --resource-group GROUP --query "[].name" -o tsv
+
+  az containerapp exec --name NAME --resource-group GROUP --container worker --replica REPLICA --command "/batch-terminator control status"`
 }
 
 // run does what the parser understood, such as "control concurrency <n>".
@@ -85,8 +89,12 @@ func (c controlCommand) print(w io.Writer, all any, done string, s app.ControlSt
 		}
 	}
 	table := tabwriter.NewWriter(w, 0, 0, 2, ' ', 0)
-	_, _ = fmt.Fprintf(table, "%sintake\t%s\nready\t%s\nconcurrency\t%d of %d\nlog level\t%s\nclosed gates\t%s\n", done,
-		intake, yesNo(s.Ready), s.Concurrency.Now, s.Concurrency.Most, dash(s.LogLevel), dash(strings.Join(s.ClosedGates, ", "))) // it reports at its flush
+	var ill strings.Builder
+	for _, c := range s.Checks.Failed() {
+		ill.WriteString("  " + c.Name + "\t" + plain(c.Detail) + "\n")
+	}
+	_, _ = fmt.Fprintf(table, "%sintake\t%s\nready\t%s\n%sconcurrency\t%d of %d\nlog level\t%s\nclosed gates\t%s\n", done,
+		intake, yesNo(s.Ready), ill.String(), s.Concurrency.Now, s.Concurrency.Most, dash(s.LogLevel), dash(strings.Join(s.ClosedGates, ", "))) // it reports at its flush
 	return table.Flush()
 }
 

@@ -81,6 +81,9 @@ func TestControlPausesAndResumesAWorker(t *testing.T) {
 	if err := queue.Wait(patient, func(c servicebustest.Counts) bool { return c.Completed == 3 }); err != nil {
 		t.Error(err)
 	}
+	if err := json.Unmarshal([]byte(control("status", "-o", "json")), &status); err != nil || !status.Ready || status.Checks.Receiver != (app.Check{OK: true, Detail: "attached"}) || len(status.Checks.Failed()) != 0 {
+		t.Errorf("%+v %v", status, err)
+	}
 	stop()
 	if code := <-ended; code != exitOK {
 		t.Errorf("exit code %d", code)
@@ -93,6 +96,47 @@ func TestControlPausesAndResumesAWorker(t *testing.T) {
 			if e.Kind == servicebustest.EventAbandoned || e.Kind == servicebustest.EventLockExpired {
 				t.Errorf("%v: %v", m, e.Kind)
 			}
+		}
+	}
+}
+
+// Whoever looks at a worker that is not well wants to know what is not.
+func TestControlStatusSaysWhatIsNotWell(t *testing.T) {
+	t.Parallel()
+	var status app.ControlStatus
+	status.Checks.Receiver = app.Check{Detail: "refused\x1b[31m"}
+	status.Checks.Credential = app.Check{OK: true, Detail: "usable"}
+	status.Checks.Gates = app.Check{Detail: "closed: https://acme: outage"}
+	status.Checks.Intake = app.Check{Detail: "draining"}
+	status.Draining = true
+	var text, program strings.Builder
+	if err := (controlCommand{Output: "text"}).print(&text, status, "", status); err != nil {
+		t.Fatal(err)
+	}
+	want := `intake        draining
+ready         no
+  receiver    refused\u001b[31m
+  gates       closed: https://acme: outage
+  intake      draining
+concurrency   0 of 0
+log level     -
+closed gates  -
+`
+	if text.String() != want {
+		t.Errorf("got\n%s\nwant\n%s", text.String(), want)
+	}
+	if err := (controlCommand{Output: "json"}).print(&program, status, "", status); err != nil || !strings.Contains(program.String(), `"detail": "closed: https://acme: outage"`) {
+		t.Errorf("%s %v", program.String(), err)
+	}
+}
+
+func TestControlRefusesAChangeWithoutAName(t *testing.T) {
+	t.Parallel()
+	for _, env := range []app.Environment{nil, {"USER="}} {
+		var r recorded
+		code := runWith(t.Context(), []string{"control", "pause", "--control=127.0.0.1:1"}, env, r.streams(""), app.Deps{})
+		if want := "batch-terminator: --by (USER): say who makes the change, for the worker's log\n"; code != exitSettings || !strings.HasPrefix(r.err.String(), want) {
+			t.Errorf("%q: exit code %d: %s", env, code, r.err.String())
 		}
 	}
 }

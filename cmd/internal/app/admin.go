@@ -87,17 +87,36 @@ func health(s worker.Status) Health {
 
 // Readiness is the body of /readyz: ready when every check is, but that one account of several may refuse the credential.
 type Readiness struct {
-	Ready  bool `json:"ready"`
-	Checks struct {
-		// Receiver: one is connected to the queue.
-		Receiver Check `json:"receiver"`
-		// Credential: nobody refused the identity, or the key, when it was last used.
-		Credential Check `json:"credential"`
-		// Gates: of at least one account it is open.
-		Gates Check `json:"gates"`
-		// Intake: the process has not been told to stop.
-		Intake Check `json:"intake"`
-	} `json:"checks"`
+	Ready  bool            `json:"ready"`
+	Checks ReadinessChecks `json:"checks"`
+}
+
+// ReadinessChecks are the parts that a worker needs.
+type ReadinessChecks struct {
+	// Receiver: one is connected to the queue.
+	Receiver Check `json:"receiver"`
+	// Credential: nobody refused the identity, or the key, when it was last used.
+	Credential Check `json:"credential"`
+	// Gates: of at least one account it is open.
+	Gates Check `json:"gates"`
+	// Intake: the process has not been told to stop.
+	Intake Check `json:"intake"`
+}
+
+// FailedCheck is a part that is not well, and why.
+type FailedCheck struct{ Name, Detail string }
+
+// Failed returns the parts that are not well.
+func (c ReadinessChecks) Failed() (failed []FailedCheck) {
+	for _, check := range []struct {
+		name string
+		Check
+	}{{"receiver", c.Receiver}, {"credential", c.Credential}, {"gates", c.Gates}, {"intake", c.Intake}} {
+		if !check.OK {
+			failed = append(failed, FailedCheck{check.name, check.Detail})
+		}
+	}
+	return failed
 }
 
 // Status returns the readiness of the process now.

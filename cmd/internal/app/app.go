@@ -99,7 +99,7 @@ func Build(s Settings, d Deps) (*App, error) {
 	}
 	a := &App{listen: s.Operation.Listen, log: d.Log, worker: w, clients: clients, endpoints: len(list), identity: identity, scrapes: newScrapes(), lingers: s.Operation.Linger}
 	a.controlAddress = s.Operation.Control
-	a.control = newControl(w, gates, d.LogLevel, d.Log, func() bool { return a.Status().Ready })
+	a.control = newControl(w, gates, d.LogLevel, d.Log, a.Status)
 	a.admin = newAdmin(d.Registry, a.scrapes, a.Health, a.Status)
 	m.Follow(func() metrics.State { return state(w.Status(), a.Status(), w.Demand(), d.LogLinesDropped) })
 	return a, nil

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -25,13 +26,13 @@ const (
 	ControlOff = "off"
 	// mostControlBody bounds a request to the control endpoint, and its answer.
 	mostControlBody = 64 << 10
-	// longestBy bounds who says that they did it.
+	// longestBy bounds who says that they did it, in characters.
 	longestBy = 64
 )
 
 // ControlStatus is what the control endpoint tells of the process.
 type ControlStatus struct {
-	Ready       bool          `json:"ready"`
+	Readiness
 	Paused      bool          `json:"paused"`
 	PausedBy    string        `json:"pausedBy,omitempty"`
 	PausedSince *time.Time    `json:"pausedSince,omitempty"`
@@ -70,12 +71,12 @@ type control struct {
 	gates  *worker.Gates
 	level  *zap.AtomicLevel // nil: cannot be changed
 	audit  *zap.Logger
-	ready  func() bool
+	ready  func() Readiness
 
 	mu sync.Mutex // one change at a time, so that before and after are true
 }
 
-func newControl(w *worker.Worker, g *worker.Gates, level *zap.AtomicLevel, log *zap.Logger, ready func() bool) *control {
+func newControl(w *worker.Worker, g *worker.Gates, level *zap.AtomicLevel, log *zap.Logger, ready func() Readiness) *control {
 	audit := log.Named("control").WithOptions(zap.WrapCore(func(c zapcore.Core) zapcore.Core { return always{c} }))
 	return &control{worker: w, gates: g, level: level, audit: audit, ready: ready}
 }
@@ -163,6 +164,10 @@ func (c *control) change(w http.ResponseWriter, r *http.Request, action string, 
 		return
 	}
 	request.By = printable(request.By)
+	if n := utf8.RuneCountInString(request.By); n > longestBy {
+		answer(w, http.StatusBadRequest, refusal{fmt.Sprintf("by: %d characters; want at most %d", n, longestBy)})
+		return
+	}
 	who := []zap.Field{zap.String("action", action), zap.String("by", request.By), zap.String("remote", r.RemoteAddr)}
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -176,24 +181,20 @@ func (c *control) change(w http.ResponseWriter, r *http.Request, action string, 
 	answer(w, http.StatusOK, ControlAnswer{Action: action, Before: before, After: after, Status: c.status()})
 }
 
-// printable bounds what somebody calls himself, without anything that could act on a terminal.
+// printable is what somebody calls himself, without anything that could act on a terminal.
 func printable(s string) string {
-	s = strings.Map(func(r rune) rune {
+	return strings.Map(func(r rune) rune {
 		if !unicode.IsPrint(r) {
 			return -1
 		}
 		return r
-	}, strings.ToValidUTF8(s, ""))
-	if len(s) > longestBy {
-		s = strings.ToValidUTF8(s[:longestBy], "")
-	}
-	return s
+	}, strings.TrimSpace(strings.ToValidUTF8(s, "")))
 }
 
 func (c *control) status() ControlStatus {
 	s := c.worker.Status()
 	most, now := c.worker.Concurrency()
-	status := ControlStatus{Ready: c.ready(), Draining: s.Draining, Concurrency: LimitedNumber{Now: now, Most: most}, ClosedGates: append([]string{}, s.ClosedGates...)}
+	status := ControlStatus{Readiness: c.ready(), Draining: s.Draining, Concurrency: LimitedNumber{Now: now, Most: most}, ClosedGates: append([]string{}, s.ClosedGates...)}
 	if s.Paused != nil {
 		status.Paused, status.PausedBy, status.PausedSince = true, s.Paused.By, &s.Paused.Since
 	}

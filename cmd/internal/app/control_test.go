@@ -80,7 +80,7 @@ func TestControlChangesTheProcessAndSaysWhoDidIt(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &now); err != nil || code != http.StatusOK {
 		t.Fatalf("%d %s %v", code, body, err)
 	}
-	if diff := cmp.Diff(ControlStatus{Concurrency: LimitedNumber{Now: 5, Most: 64}, LogLevel: "debug", ClosedGates: []string{}}, now); diff != "" {
+	if diff := cmp.Diff(ControlStatus{Readiness: a.Status(), Concurrency: LimitedNumber{Now: 5, Most: 64}, LogLevel: "debug", ClosedGates: []string{}}, now); diff != "" {
 		t.Errorf("status (-want +got):\n%s", diff)
 	}
 }
@@ -143,6 +143,7 @@ func TestControlRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		{http.MethodPost, "/control/pause", `{} {}`, http.StatusBadRequest},
 		{http.MethodPost, "/control/pause", `[`, http.StatusBadRequest},
 		{http.MethodPost, "/control/pause", `{"by":"` + strings.Repeat("x", mostControlBody) + `"}`, http.StatusBadRequest},
+		{http.MethodPost, "/control/pause", `{"by":"` + strings.Repeat("é", longestBy+1) + `"}`, http.StatusBadRequest},
 		{http.MethodPost, "/control/concurrency", `{}`, http.StatusBadRequest},
 		{http.MethodPost, "/control/concurrency", `{"concurrency":65}`, http.StatusBadRequest},
 		{http.MethodPost, "/control/concurrency", `{"concurrency":-1}`, http.StatusBadRequest},
@@ -162,10 +163,10 @@ func TestControlRefusesWhatItDoesNotUnderstand(t *testing.T) {
 	}
 }
 
-func TestWhoIsBoundedAndPrintable(t *testing.T) {
+func TestWhoIsPrintable(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"ada": "ada", "": "", "a\nb\x1b[31m\x00\u202e": "ab[31m", "\xff\xfe": "", strings.Repeat("é", 100): strings.Repeat("é", longestBy/2),
+		"ada": "ada", " ada\n": "ada", "": "", "a\nb\x1b[31m\x00\u202e": "ab[31m", "\xff\xfe": "", strings.Repeat("é", longestBy): strings.Repeat("é", longestBy),
 	} {
 		if got := printable(in); got != want {
 			t.Errorf("%q becomes %q, want %q", in, got, want)
@@ -233,5 +234,23 @@ func TestTheControlClientSaysWhatIsWrong(t *testing.T) {
 	client.Address = "10.0.0.1:9092"
 	if problems, ok := errors.AsType[Problems](client.Validate()); !ok || len(problems) != 1 {
 		t.Errorf("%v", client.Validate())
+	}
+}
+
+// The audit line is worth as much as its name, so a change without one does not reach the worker.
+func TestAChangeNeedsANameThatFits(t *testing.T) {
+	t.Parallel()
+	for by, want := range map[string]string{
+		"":                                "--by (USER): say who makes the change, for the worker's log",
+		" \n":                             "--by (USER): say who makes the change, for the worker's log",
+		strings.Repeat("é", longestBy+1):  "--by (USER): 65 characters; want at most 64",
+		strings.Repeat("x", 20*longestBy): "--by (USER): 1280 characters; want at most 64",
+		strings.Repeat("é", longestBy):    "", // which nobody answers
+	} {
+		_, err := ControlSettings{Address: "127.0.0.1:1", By: by}.Change(t.Context(), "pause", ControlRequest{})
+		problems, refused := errors.AsType[Problems](err)
+		if refused != (want != "") || refused && problems.Error() != want {
+			t.Errorf("%.70q: %v, want %q", by, err, want)
+		}
 	}
 }

@@ -9,12 +9,13 @@ import (
 	"io"
 	"net/http"
 	"time"
+	"unicode/utf8"
 )
 
 // ControlSettings say which worker to talk to, and who does.
 type ControlSettings struct {
 	Address string `name:"control" env:"CONTROL" default:"127.0.0.1:9092" placeholder:"ADDRESS" help:"The worker's control address, on this machine. Default 127.0.0.1:9092."`
-	By      string `env:"USER" placeholder:"NAME" help:"Who makes the change, for the worker's log; at most 64 characters."`
+	By      string `env:"USER" placeholder:"NAME" help:"Who makes a change, for the worker's log; 1 to 64 characters."`
 }
 
 // Validate is called by the parser.
@@ -30,9 +31,17 @@ func (s ControlSettings) Status(ctx context.Context) (status ControlStatus, err 
 	return status, err
 }
 
-// Change makes one change: pause, resume, concurrency, log-level or reset-gates.
+// Change makes one change: pause, resume, concurrency, log-level or reset-gates. Without a name nothing is asked of the worker,
+// and the error is [Problems].
 func (s ControlSettings) Change(ctx context.Context, action string, r ControlRequest) (a ControlAnswer, err error) {
 	r.By = printable(s.By)
+	var p Problems
+	p.check(r.By != "", "by", "USER", "say who makes the change, for the worker's log")
+	n := utf8.RuneCountInString(r.By)
+	p.check(n <= longestBy, "by", "USER", "%d characters; want at most %d", n, longestBy)
+	if err := p.err(); err != nil {
+		return a, err
+	}
 	body, err := json.Marshal(r)
 	if err != nil {
 		return a, fmt.Errorf("control: %w", err)
