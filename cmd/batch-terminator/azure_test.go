@@ -103,6 +103,9 @@ func TestAzureRunsTheWorkerAsItIs(t *testing.T) {
 	if len(args) != 2 || args[0][1] != "check" || args[1][1] != "run" || command([]string{"check"}) != name+" check" {
 		t.Errorf("the commands are %q", args)
 	}
+	if b["checkBeforeStart"] != "false" || !strings.Contains(text, "initContainers: checkBeforeStart ? [") {
+		t.Error("no replica starts during an outage, which a worker waits out")
+	}
 	if one(t, text, `string\(gracePeriodSeconds - (\d+)\)`) != "10" || !strings.Contains(azureFile(t, "main.bicep"), "@minValue(30)\n@maxValue(600)\nparam gracePeriodSeconds") {
 		t.Error("the agent has no time left to send what it has")
 	}

@@ -71,8 +71,8 @@ param gracePeriodSeconds int = 60
 @description('More settings of the worker by the names of their environment variables, such as { RATE: \'50\' }. Not for secrets.')
 param settings object = {}
 
-@description('Run "batch-terminator check" before each replica starts: a revision that cannot work does not replace one that does.')
-param checkBeforeStart bool = true
+@description('For a first deployment and for new settings: run "batch-terminator check" before each replica starts, so that a revision that cannot work does not replace one that does. Turn it off afterwards: while Batch or Service Bus is out of reach no replica starts, where a worker would wait.')
+param checkBeforeStart bool = false
 
 @description('Role of the scaler on the queue. Receiver reads the counts; owner is for namespaces that refuse that to it.')
 @allowed(['receiver', 'owner'])

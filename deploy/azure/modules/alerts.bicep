@@ -100,7 +100,7 @@ var platform = [
   }
   {
     name: 'restarts'
-    description: 'A replica restarts again and again: it fails its check before the start, or ends by itself. Its log says why.'
+    description: 'A replica restarts again and again: it ends by itself, or fails its check before the start. Its log says why.'
     severity: 1
     scope: appId
     window: 'PT30M'
