@@ -15,18 +15,20 @@ func TestClientGetsOneConnection(t *testing.T) {
 	b := ServiceBus{Dial: func(context.Context) (net.Conn, error) {
 		dials++
 		ours, theirs := net.Pipe()
-		t.Cleanup(func() { _, _ = ours.Close(), theirs.Close() })
+		t.Cleanup(func() { _ = theirs.Close() })
 		return ours, nil
 	}}
 	args := azservicebus.NewWebSocketConnArgs{Host: "wss://localhost/$servicebus/websocket"}
-	first := b.transport()
+	first, next := b.transport(), b.transport()
+	t.Cleanup(first.sever)
+	t.Cleanup(next.sever)
 	if _, err := first.connect(t.Context(), args); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := first.connect(t.Context(), args); !errors.Is(err, errDialled) {
 		t.Errorf("a second connection: %v; want it refused", err)
 	}
-	if _, err := b.transport().connect(t.Context(), args); err != nil {
+	if _, err := next.connect(t.Context(), args); err != nil {
 		t.Errorf("the next client's connection: %v", err)
 	}
 	if dials != 2 {
