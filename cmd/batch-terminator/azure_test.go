@@ -195,6 +195,26 @@ func TestAzureCanMapEveryRule(t *testing.T) {
 	}
 }
 
+func TestTheRunbookHasASectionForEachAlertOfAzureMonitor(t *testing.T) {
+	t.Parallel()
+	_, list, _ := strings.Cut(azureFile(t, "modules/alerts.bicep"), "\nvar platform = [")
+	list, _, _ = strings.Cut(list, "\n]\n")
+	_, section, _ := strings.Cut(string(deployFile(t, "RUNBOOK.md")), "\n## Alerts of Azure Monitor\n")
+	names := regexp.MustCompile(`(?m)^    name: '([a-z-]+)'$`).FindAllStringSubmatch(list, -1)
+	if len(names) == 0 || len(names) != strings.Count(section, "\n### ") {
+		t.Errorf("%d alerts, %d sections", len(names), strings.Count(section, "\n### "))
+	}
+	for _, m := range names {
+		_, text, _ := strings.Cut(section, "\n### "+m[1]+"\n")
+		text, _, _ = strings.Cut(text, "\n### ")
+		for _, part := range []string{"**Meaning.**", "**First look.**", "**What to do.**", "**Verify.**"} {
+			if !strings.Contains(text, part) {
+				t.Errorf("%s: the section lacks %s", m[1], part)
+			}
+		}
+	}
+}
+
 // The script runs in the agent's container, where the platform's signal reaches it and the worker at once.
 func TestAzureAgentOutlivesTheDrain(t *testing.T) {
 	t.Parallel()
