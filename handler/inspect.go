@@ -106,3 +106,13 @@ func (r Request) clientID(identity string) string {
 	}
 	return deriveRequestID(host(r.Endpoint), r.JobID, r.TaskID, identity)
 }
+
+// CheckJobID returns an error unless id is one that the jobId of a request may be.
+func CheckJobID(id string) error {
+	return matches(jobIDGrammar, "1 to 64 letters, digits, '-' or '_', optionally ':job-<n>'")(id)
+}
+
+// CheckTaskID returns an error unless id is one that the taskId of a request may be.
+func CheckTaskID(id string) error {
+	return matches(taskIDGrammar, "1 to 64 letters, digits, '-' or '_'")(id)
+}

@@ -53,8 +53,8 @@ type field struct {
 // fields is the message contract. A member that is not here refuses the message: a misspelt condition must never turn
 // into an unconditional terminate.
 var fields = [...]field{
-	{"jobId", '"', text(func(r *Request) *string { return &r.JobID }, matches(jobIDGrammar, "1 to 64 letters, digits, '-' or '_', optionally ':job-<n>'"))},
-	{"taskId", '"', text(func(r *Request) *string { return &r.TaskID }, matches(taskIDGrammar, "1 to 64 letters, digits, '-' or '_'"))},
+	{"jobId", '"', text(func(r *Request) *string { return &r.JobID }, CheckJobID)},
+	{"taskId", '"', text(func(r *Request) *string { return &r.TaskID }, CheckTaskID)},
 	{"endpoint", '"', text(func(r *Request) *string { return &r.Endpoint }, notEmpty)},
 	{"timeOut", '0', timeOut},
 	{"ifMatch", '"', text(func(r *Request) *string { return &r.IfMatch }, etag)},

@@ -97,8 +97,9 @@ func (c dlqListCommand) run(ctx context.Context, std streams, deps app.Deps) err
 		return err
 	}
 	l := listing{Entity: c.Entity.Entity()}
+	var all census
 	groups := map[string]*group{}
-	walk, err := look(ctx, c.Entity, deps, c.Only.match(), func(s worker.Stored) bool {
+	walk, err := look(ctx, c.Entity, deps, all.of(c.Only.match()), func(s worker.Stored) bool {
 		l.Total++
 		if c.Each {
 			l.Messages = append(l.Messages, newMessage(s, "", true))
@@ -118,7 +119,7 @@ func (c dlqListCommand) run(ctx context.Context, std streams, deps app.Deps) err
 	if c.Output == "json" {
 		return writeJSON(std.out, l, "  ")
 	}
-	return l.print(std.out, c.Each)
+	return l.print(std.out, c.Each, &all)
 }
 
 // with adds a dead letter to the group, which is nil before the first one.
@@ -154,11 +155,11 @@ func meaning(reason string) string {
 	return brokers[reason]
 }
 
-func (l listing) print(out io.Writer, each bool) error {
+func (l listing) print(out io.Writer, each bool, all *census) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0) // it reports at its flush
 	switch {
 	case l.Total == 0:
-		_, _ = fmt.Fprintf(w, "no dead letters in %s\n", l.Entity)
+		_, _ = fmt.Fprintln(w, all.none(l.Entity))
 	case each:
 		_, _ = fmt.Fprintln(w, "NUMBER\tMESSAGE ID\tAGE\tREASON\tREQUEST")
 		for _, m := range l.Messages {
@@ -243,7 +244,7 @@ func (m message) print(out io.Writer) error {
 	say("message id", dash(plain(m.MessageID)))
 	say("sequence number", fmt.Sprint(m.SequenceNumber))
 	say("request id", plain(m.RequestID))
-	say("client-request-id", plain(m.ClientRequestID))
+	say("client-request-id", m.clientRequestID())
 	say("reason", dash(plain(m.Reason)))
 	say("meaning", meaning(m.Reason))
 	say("description", plain(m.Description))

@@ -104,7 +104,7 @@ func TestListCountsByReasonAndChangesNothing(t *testing.T) {
 	}
 	for _, none := range []string{"--older-than=1h", "--reason=refused", "--job=other", "--id=c"} {
 		out, _ = d.run(t, exitOK, "dlq", "list", none)
-		contains(t, out, "no dead letters in terminate-requests")
+		contains(t, out, "none of 3 dead letters in terminate-requests fits; reasons here: TTLExpiredException\n")
 	}
 	d.untouched(t, 3)
 }

@@ -15,7 +15,7 @@ type dlqExportCommand struct {
 	Entity app.EntitySettings  `embed:""`
 	Batch  app.AccountSettings `embed:"" group:"Batch (only to tell the client-request-id)"`
 	Only   selection           `embed:"" group:"Only some"`
-	Max    int                 `placeholder:"N" help:"At most so many."`
+	Max    *int                `placeholder:"N" help:"At most so many, 1 or more. Default no limit."`
 }
 
 // Help is shown behind the command's one-line help.
@@ -29,30 +29,28 @@ Example:
 
 func (c dlqExportCommand) run(ctx context.Context, std streams, deps app.Deps) error {
 	endpoint, err := c.Batch.Default(c.Entity)
-	if err := cmp.Or(err, c.Only.check(), atLeastNone("--max", c.Max)); err != nil {
+	if err := cmp.Or(err, c.Only.check(), atLeastOne("--max", c.Max)); err != nil {
 		return err
 	}
 	out := bufio.NewWriter(std.out)
-	n := 0
+	n, most := 0, deref(c.Max)
+	var all census
 	var failure error
-	walk, err := look(ctx, c.Entity, deps, c.Only.match(), func(s worker.Stored) bool {
+	walk, err := look(ctx, c.Entity, deps, all.of(c.Only.match()), func(s worker.Stored) bool {
 		n++
 		failure = writeJSON(out, newMessage(s, endpoint, true), "")
-		return failure == nil && (c.Max == 0 || n < c.Max)
+		return failure == nil && (most == 0 || n < most)
 	})
 	if err := errors.Join(err, failure, out.Flush()); err != nil {
 		return err
 	}
-	_, _ = fmt.Fprintf(std.err, "exported %s of %s\n", counted(n), c.Entity.Entity())
+	if n == 0 {
+		_, _ = fmt.Fprintln(std.err, all.none(c.Entity.Entity()))
+	} else {
+		_, _ = fmt.Fprintf(std.err, "exported %s of %s\n", counted(n), c.Entity.Entity())
+	}
 	if walk.Unreadable > 0 {
 		return fmt.Errorf("%d more cannot be read by the SDK, and are not exported", walk.Unreadable)
-	}
-	return nil
-}
-
-func atLeastNone(flag string, n int) error {
-	if n < 0 {
-		return usageError{fmt.Errorf("%s: %d; want at least 0", flag, n)}
 	}
 	return nil
 }

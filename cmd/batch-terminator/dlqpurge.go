@@ -21,7 +21,7 @@ type dlqPurgeCommand struct {
 	Yes    bool    `help:"Do not ask. Needed where nobody is at a terminal."`
 	DryRun bool    `help:"Say how many would be deleted, and change nothing."`
 	Rate   float64 `default:"0" help:"At most so many a second, 0 for no limit."`
-	Max    int     `placeholder:"N" help:"At most so many."`
+	Max    *int    `placeholder:"N" help:"At most so many, 1 or more. Default no limit."`
 	Output string  `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the summary: text or json. Default text."`
 }
 
@@ -39,11 +39,11 @@ func (c dlqPurgeCommand) run(ctx context.Context, std streams, deps app.Deps) er
 		return err
 	}
 	report := errandReport{Entity: c.Entity.Entity(), DryRun: c.DryRun, out: std.out, json: c.Output == "json"}
-	match := c.Only.match()
+	match, most := report.all.of(c.Only.match()), deref(c.Max)
 	if c.DryRun || !c.Yes {
 		walk, err := look(ctx, c.Entity, deps, match, func(worker.Stored) bool {
 			report.Found++
-			return c.Max == 0 || report.Found < c.Max
+			return most == 0 || report.Found < most
 		})
 		report.Discarded, report.Unreadable = report.Found, walk.Unreadable
 		if err != nil || c.DryRun {
@@ -55,7 +55,7 @@ func (c dlqPurgeCommand) run(ctx context.Context, std streams, deps app.Deps) er
 		if err := ask(ctx, std, fmt.Sprintf("Delete %s of %s for good? Answer yes to go on: ", counted(report.Found), report.Entity)); err != nil {
 			return err
 		}
-		c.Max = report.Found // those that came later come behind
+		most = report.Found // those that came later come behind
 	}
 	letters, err := c.Entity.DeadLetters("", false, deps)
 	if err != nil {
@@ -63,20 +63,20 @@ func (c dlqPurgeCommand) run(ctx context.Context, std streams, deps app.Deps) er
 	}
 	defer letters.Close()
 	progress := newErrandProgress(std.err, "deleting")
-	report.Tally, err = letters.Run(ctx, worker.Errand{Match: match, Rate: c.Rate, Max: c.Max, Progress: progress.set,
+	report.Tally, err = letters.Run(ctx, worker.Errand{Match: match, Rate: c.Rate, Max: most, Progress: progress.set,
 		Decide: func(context.Context, worker.Stored) (worker.Action, error) { return worker.Discard, nil }})
 	progress.end()
 	return report.end(ctx, err)
 }
 
 func (c dlqPurgeCommand) check(std streams) error {
-	switch {
-	case c.Only.empty() && !c.All:
-		return usageError{errors.New("which ones? give --reason, --id, --older-than, --newer-than, --job or --task, or --all")}
-	case !c.Yes && !c.DryRun && !console.IsTerminal(std.in):
+	if err := cmp.Or(c.Only.checkChoice(c.All), checkRate(c.Rate), atLeastOne("--max", c.Max)); err != nil {
+		return err
+	}
+	if !c.Yes && !c.DryRun && !console.IsTerminal(std.in) {
 		return usageError{errors.New("nobody is at a terminal to be asked: --yes deletes without asking, --dry-run only counts")}
 	}
-	return cmp.Or(c.Only.check(), checkRate(c.Rate), atLeastNone("--max", c.Max))
+	return nil
 }
 
 // ask returns nil if the answer is yes. Its read cannot be interrupted; the process is about to end then.

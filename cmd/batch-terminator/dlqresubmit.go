@@ -23,15 +23,15 @@ type dlqResubmitCommand struct {
 	All    bool                `group:"Which ones (all that is given has to fit)" help:"All of them, where nothing else is given."`
 	Batch  app.AccountSettings `embed:"" group:"Batch (for --check-task)"`
 
-	CheckTask bool          `help:"Ask Batch first: a request whose task has ended or is gone is only taken out. Stops when Batch does not answer or refuses. Needs --batch-endpoint."`
-	DryRun    bool          `help:"Say what would be done, and change nothing."`
-	Rate      float64       `default:"50" help:"At most so many a second, 0 for no limit. They become work for the Batch account."`
-	Max       int           `placeholder:"N" help:"At most so many."`
-	TTL       time.Duration `name:"ttl" placeholder:"DURATION" help:"Time to live of what is sent. Default the queue's own: the old one has run down."`
-	ToQueue   string        `placeholder:"NAME" help:"Send to this queue. Default the queue that they came from; needed for a subscription."`
-	ToTopic   bool          `help:"For a subscription: send to its topic, and so to every other subscription too."`
-	MaxPeek   int           `default:"100000" help:"Look at so many messages of the queue for what an interrupted run has sent, 0 for all."`
-	Output    string        `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the summary: text or json. Default text."`
+	CheckTask bool           `help:"Ask Batch first: a request whose task has ended or is gone is only taken out. Stops when Batch does not answer or refuses. Needs --batch-endpoint."`
+	DryRun    bool           `help:"Say what would be done, and change nothing."`
+	Rate      float64        `default:"50" help:"At most so many a second, 0 for no limit. They become work for the Batch account."`
+	Max       *int           `placeholder:"N" help:"At most so many, 1 or more. Default no limit."`
+	TTL       *time.Duration `name:"ttl" placeholder:"DURATION" help:"Time to live of what is sent. Default the queue's own: the old one has run down."`
+	ToQueue   string         `placeholder:"NAME" help:"Send to this queue. Default the queue that they came from; needed for a subscription."`
+	ToTopic   bool           `help:"For a subscription: send to its topic, and so to every other subscription too."`
+	MaxPeek   int            `default:"100000" help:"Look at so many messages of the queue for what an interrupted run has sent, 0 for all."`
+	Output    string         `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the summary: text or json. Default text."`
 }
 
 // Help is shown behind the command's one-line help.
@@ -74,19 +74,18 @@ func (c dlqResubmitCommand) run(ctx context.Context, std streams, deps app.Deps)
 	}
 	defer letters.Close()
 	progress := newErrandProgress(std.err, "resubmitting")
-	report.Tally, err = letters.Run(ctx, worker.Errand{Match: c.Only.match(), Decide: decide, Rate: c.Rate, Max: c.Max, TimeToLive: c.TTL, Look: c.MaxPeek, Progress: progress.set})
+	report.Tally, err = letters.Run(ctx, worker.Errand{Match: report.all.of(c.Only.match()), Decide: decide, Rate: c.Rate, Max: deref(c.Max), TimeToLive: deref(c.TTL), Look: c.MaxPeek, Progress: progress.set})
 	progress.end()
 	return report.end(ctx, err)
 }
 
 // check returns where to send to.
 func (c dlqResubmitCommand) check() (to string, err error) {
+	if err := cmp.Or(c.Only.checkChoice(c.All), aboveZero("--ttl", c.TTL)); err != nil {
+		return "", err
+	}
 	topic := c.Entity.ServiceBus.Topic
 	switch {
-	case c.Only.empty() && !c.All:
-		err = errors.New("which ones? give --reason, --id, --older-than, --newer-than, --job or --task, or --all")
-	case c.TTL < 0:
-		err = fmt.Errorf("--ttl: %v; want more than 0s", c.TTL)
 	case topic == "" && c.ToTopic:
 		err = errors.New("--to-topic: is for a subscription")
 	case c.ToTopic && c.ToQueue != "":
@@ -108,7 +107,7 @@ func (c dlqResubmitCommand) check() (to string, err error) {
 	if err := app.CheckEntity(to); err != nil {
 		return "", usageError{fmt.Errorf("--to-queue: %w", err)}
 	}
-	return to, cmp.Or(c.Only.check(), checkRate(c.Rate), atLeastNone("--max", c.Max), atLeastNone("--max-peek", c.MaxPeek))
+	return to, cmp.Or(checkRate(c.Rate), atLeastOne("--max", c.Max), atLeastNone("--max-peek", c.MaxPeek))
 }
 
 func checkRate(r float64) error {
@@ -140,9 +139,9 @@ func (c dlqResubmitCommand) rehearse(ctx context.Context, std streams, deps app.
 	if c.CheckTask && c.Rate > 0 {
 		limit = rate.Limit(c.Rate)
 	}
-	limiter := rate.NewLimiter(limit, 1)
+	limiter, most := rate.NewLimiter(limit, 1), deref(c.Max)
 	var failure error
-	walk, err := look(ctx, c.Entity, deps, c.Only.match(), func(s worker.Stored) bool {
+	walk, err := look(ctx, c.Entity, deps, report.all.of(c.Only.match()), func(s worker.Stored) bool {
 		action := worker.Resubmit
 		if decide != nil {
 			if failure = limiter.Wait(ctx); failure == nil {
@@ -161,7 +160,7 @@ func (c dlqResubmitCommand) rehearse(ctx context.Context, std streams, deps app.
 		default:
 			report.Kept++
 		}
-		return c.Max == 0 || report.Found < c.Max
+		return most == 0 || report.Found < most
 	})
 	report.Unreadable = walk.Unreadable
 	return errors.Join(err, failure)
@@ -177,6 +176,7 @@ type errandReport struct {
 
 	check, json bool
 	maxPeek     int
+	all         census
 	out         io.Writer
 }
 
@@ -210,7 +210,11 @@ func (r *errandReport) print() error {
 	if r.DryRun {
 		would = "would be "
 	}
-	if _, err := fmt.Fprintf(r.out, "%s of %s:\n", counted(r.Found), r.Entity); err != nil {
+	head := counted(r.Found) + " of " + r.Entity + ":"
+	if r.Found == 0 {
+		head = r.all.none(r.Entity)
+	}
+	if _, err := fmt.Fprintln(r.out, head); err != nil {
 		return err
 	}
 	say(r.Resubmitted, would+"resubmitted to "+r.To)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/base64"
 	"fmt"
+	"regexp"
 	"time"
 	"unicode/utf8"
 
@@ -26,6 +27,7 @@ type message struct {
 	Source          string         `json:"source,omitempty"`
 	RequestID       string         `json:"requestId"`
 	ClientRequestID string         `json:"clientRequestId,omitempty"`
+	Derived         bool           `json:"clientRequestIdDerived,omitempty"`
 	Request         *requestBody   `json:"request,omitempty"`
 	RequestError    string         `json:"requestError,omitempty"`
 	Ledger          []entry        `json:"ledger"`
@@ -36,6 +38,8 @@ type message struct {
 	Properties      map[string]any `json:"properties"`
 	Body            *string        `json:"body,omitempty"`
 	BodyBase64      *string        `json:"bodyBase64,omitempty"`
+
+	uncalled bool // Batch was never called for it
 }
 
 type entry struct {
@@ -57,7 +61,8 @@ func newMessage(s worker.Stored, endpoint string, dead bool) message {
 	if r, err := handler.ReadRequest(s.Request); err != nil {
 		m.RequestError = err.Error()
 	} else {
-		m.Request, m.ClientRequestID = newRequestBody(r), r.ClientID(s.Request.RequestIdentity, endpoint)
+		m.Request = newRequestBody(r)
+		m.ClientRequestID, m.Derived, m.uncalled = clientID(s, r, endpoint)
 	}
 	for _, e := range s.Ledger {
 		m.Ledger = append(m.Ledger, entry{At: maybe(e.At), What: e.What})
@@ -74,6 +79,34 @@ func newMessage(s worker.Stored, endpoint string, dead bool) message {
 		}
 	}
 	return m
+}
+
+// recordedIDs is how the worker ends a description: only it knows which account was called.
+var recordedIDs = regexp.MustCompile(`; attempts=(\d+)(?: client-request-id=([0-9A-Fa-f-]{36}))?(?: request-id=[ -~]{1,128})?$`)
+
+// clientID returns the client-request-id that Batch has seen, as the worker recorded it. Where it recorded none the id is
+// derived from the endpoint that is configured here, which need not be the worker's. There is none if Batch was never called.
+func clientID(s worker.Stored, r handler.Request, endpoint string) (id string, derived, uncalled bool) {
+	recorded := recordedIDs.FindStringSubmatch(s.Description)
+	switch {
+	case recorded != nil && recorded[1] == "0" && s.Request.Attempts == 0:
+		return "", false, true
+	case recorded != nil && recorded[2] != "":
+		return recorded[2], false, false
+	}
+	id = r.ClientID(s.Request.RequestIdentity, endpoint)
+	return id, id != "" && r.ClientRequestID == "", false
+}
+
+// clientRequestID is the client-request-id in a line for people.
+func (m message) clientRequestID() string {
+	switch {
+	case m.uncalled:
+		return "none: Batch was not called"
+	case m.Derived:
+		return m.ClientRequestID + " (derived: none is recorded)"
+	}
+	return plain(m.ClientRequestID)
 }
 
 func newRequestBody(r handler.Request) *requestBody {

@@ -140,7 +140,8 @@ func (c whyCommand) matches(endpoint string) func(worker.Stored) bool {
 		case pair:
 			return strings.EqualFold(r.JobID, job) && strings.EqualFold(r.TaskID, task)
 		}
-		return strings.EqualFold(r.ClientID(s.Request.RequestIdentity, endpoint), c.Subject)
+		id, _, _ := clientID(s, r, endpoint)
+		return strings.EqualFold(id, c.Subject)
 	}
 }
 
@@ -176,10 +177,6 @@ func taskOf(ctx context.Context, inspector *handler.Handler, m handler.Message) 
 
 func (a answer) print(out io.Writer) error {
 	w := tabwriter.NewWriter(out, 0, 0, 2, ' ', 0) // it reports at its flush
-	for _, f := range a.Found {
-		f.print(w)
-		_, _ = fmt.Fprintln(w)
-	}
 	for _, l := range a.Looked {
 		more := "all there are"
 		if !l.Complete {
@@ -189,6 +186,10 @@ func (a answer) print(out io.Writer) error {
 		if l.Unreadable > 0 {
 			_, _ = fmt.Fprintf(w, "%d more cannot be read by the SDK\n", l.Unreadable)
 		}
+	}
+	for _, f := range a.Found {
+		_, _ = fmt.Fprintln(w)
+		f.print(w)
 	}
 	return w.Flush()
 }
@@ -204,15 +205,19 @@ func (f finding) print(w io.Writer) {
 		what = f.Request.JobID + "/" + f.Request.TaskID
 	}
 	say("request", what)
-	say("is in", fmt.Sprintf("%s, %s, number %d", f.In, f.State, f.SequenceNumber))
+	in := f.In
+	if f.DeadSince == nil {
+		in += ", " + f.State // the broker calls a dead letter active
+	}
+	say("is in", fmt.Sprintf("%s, number %d", in, f.SequenceNumber))
 	say("message id", dash(plain(f.MessageID)))
 	if f.RequestID != f.MessageID {
 		say("request id", plain(f.RequestID))
 	}
-	if f.ClientRequestID == "" && f.Request != nil {
+	if f.ClientRequestID == "" && !f.uncalled && f.Request != nil {
 		say("client-request-id", "derived from the account: give --batch-endpoint to see it")
 	}
-	say("client-request-id", plain(f.ClientRequestID))
+	say("client-request-id", f.clientRequestID())
 	if f.source.Attempts > 0 || f.source.Redeliveries > 0 {
 		say("before this message", fmt.Sprintf("%d attempts, %d redeliveries", f.source.Attempts, f.source.Redeliveries))
 	}

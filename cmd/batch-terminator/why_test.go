@@ -2,6 +2,7 @@ package main
 
 import (
 	"encoding/json"
+	"strings"
 	"testing"
 	"time"
 
@@ -40,7 +41,11 @@ func TestWhyTellsWhereARequestIsAndWhatComesNext(t *testing.T) {
 		t.Fatalf("%v: %s", err, out)
 	}
 	out, _ = d.run(t, exitOK, "why", a.Found[0].ClientRequestID)
-	contains(t, out, "request                 j/dead\n", "dead                  TTLExpiredException: Service Bus: its time to live ended in the queue\n", "next                    nothing, until a person sends it back")
+	contains(t, out, "request                 j/dead\n", "is in                   terminate-requests, dead letters, number 3\n", " (derived: none is recorded)\n", "dead                  TTLExpiredException: Service Bus: its time to live ended in the queue\n", "next                    nothing, until a person sends it back")
+
+	if !strings.HasPrefix(out, bothComplete+"\nrequest ") {
+		t.Errorf("how far it looked does not come first:\n%s", out)
+	}
 
 	out, stderr := d.run(t, exitFailed, "why", "m-finished")
 	contains(t, out, bothComplete)
