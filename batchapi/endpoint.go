@@ -73,6 +73,13 @@ func parseEndpoint(raw, scope string, allowLoopbackHTTP bool) (endpoint, error) 
 	return ep, nil
 }
 
+// CheckEndpoint tells whether an address has the form that [New] takes, given a token scope where its host needs one: https
+// or, on loopback, http; a host; and nothing behind it. The error never repeats what stands before an @.
+func CheckEndpoint(raw string) error {
+	_, err := parseEndpoint(raw, "any", true)
+	return err
+}
+
 // isLoopback reports whether host can only mean this machine. RFC 6761 §6.3
 // reserves the name localhost for that.
 func isLoopback(host string) bool {

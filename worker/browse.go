@@ -46,7 +46,7 @@ func newLine(connect func() (*connection, error)) *line {
 	l.clients.failed = func(c *client, err error) {
 		worked = worked || c != nil && !c.born.IsZero()
 		if !worked || unauthorized(err) || hasCode(err, azservicebus.CodeNotFound) {
-			l.giveUp(fmt.Errorf("%w: %w (%s)", ErrUnreachable, err, hint(err)))
+			l.giveUp(fmt.Errorf("%w: %w (%s)", ErrUnreachable, err, hint(err, receiverRole)))
 		}
 	}
 	return l

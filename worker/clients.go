@@ -12,7 +12,7 @@ import (
 	"sync/atomic"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
+	"github.com/Azure/go-amqp"
 	"go.uber.org/zap"
 
 	"batchterminator/metrics"
@@ -286,18 +286,33 @@ func (s *clients) note(c *client, err error, wait time.Duration) {
 		s.log.Info("connecting to Service Bus anew", zap.Error(err))
 		return
 	}
-	s.log.Warn("connection to Service Bus failed; trying again", zap.String("during", label), zap.Duration("in", wait), zap.String("hint", hint(err)), zap.Error(err))
+	s.log.Warn("connection to Service Bus failed; trying again", zap.String("during", label), zap.Duration("in", wait), zap.String("hint", hint(err, receiverRole)), zap.Error(err))
 }
 
-// hint says what to look at, for the failures that people cause.
-func hint(err error) string {
-	switch {
-	case unauthorized(err):
-		return "the identity needs the role Azure Service Bus Data Receiver on this entity, or the key is wrong"
-	case hasCode(err, azservicebus.CodeNotFound):
-		return "no such queue or subscription in this namespace"
-	case throttled(err):
+// The roles that a hint names.
+const (
+	receiverRole = "Azure Service Bus Data Receiver"
+	senderRole   = "Azure Service Bus Data Sender"
+)
+
+// hint says what to look at, for the failures that people cause; role is the one that gives the right.
+func hint(err error, role string) string {
+	switch TroubleOf(err) {
+	case TroubleUnauthorized:
+		return "the identity needs the role " + role + " on this entity, or the key is wrong"
+	case TroubleNotFound:
+		return "no such queue, topic or subscription in this namespace"
+	case TroubleDisabled:
+		return "the queue, topic or subscription is disabled; enable it"
+	case TroubleNotAllowed:
+		return "the entity does not allow this: it may require sessions or forward its messages"
+	case TroubleFull:
+		return "the entity is full, or the namespace is at its quota; make room"
+	case TroubleThrottled:
 		return "Service Bus is throttling this namespace"
+	}
+	if _, answered := errors.AsType[*amqp.Error](err); answered {
+		return "not the network: Service Bus says in the error why it refused or ended this"
 	}
 	return "check the host name, port 5671 (5672 for an emulator) and the network"
 }

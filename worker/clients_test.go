@@ -233,9 +233,11 @@ func TestHintNamesWhatToLookAt(t *testing.T) {
 		"or the key is wrong":             &azservicebus.Error{Code: azservicebus.CodeUnauthorizedAccess},
 		"no such queue":                   &azservicebus.Error{Code: azservicebus.CodeNotFound},
 		"throttling":                      &amqp.Error{Condition: "com.microsoft:server-busy"},
+		"is disabled; enable it":          &amqp.LinkError{RemoteErr: &amqp.Error{Condition: "com.microsoft:entity-disabled"}},
+		"not the network":                 &amqp.LinkError{RemoteErr: &amqp.Error{Condition: "amqp:link:stolen"}},
 		"host name":                       errors.New("lookup: no such host"),
 	} {
-		if got := hint(fmt.Errorf("attach: %w", err)); !strings.Contains(got, want) {
+		if got := hint(fmt.Errorf("attach: %w", err), receiverRole); !strings.Contains(got, want) {
 			t.Errorf("hint of %v: %q; want it to name %q", err, got, want)
 		}
 	}

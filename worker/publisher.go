@@ -70,7 +70,7 @@ func (p *Publisher) publishBatch(ctx context.Context, messages []Outgoing) (int,
 	defer cancel()
 	batch, err := p.sender.NewMessageBatch(ctx, nil)
 	if err != nil {
-		return 0, fmt.Errorf("connect: %w", err)
+		return 0, fmt.Errorf("connect: %w (%s)", err, hint(err, senderRole))
 	}
 	n := 0
 	for _, m := range messages {
@@ -84,7 +84,7 @@ func (p *Publisher) publishBatch(ctx context.Context, messages []Outgoing) (int,
 		n++
 	}
 	if err := p.sender.SendMessageBatch(ctx, batch, nil); err != nil {
-		return 0, fmt.Errorf("send: %w", err)
+		return 0, fmt.Errorf("send: %w (%s)", err, hint(err, senderRole))
 	}
 	return n, nil
 }

@@ -10,6 +10,7 @@ import (
 	"io"
 	"time"
 
+	"batchterminator/batchapi"
 	"batchterminator/cmd/internal/console"
 	"batchterminator/handler"
 	"batchterminator/worker"
@@ -57,10 +58,22 @@ func (f requestFlags) body() ([]byte, error) {
 		return nil, fmt.Errorf("request: %w", err)
 	}
 	body := bytes.TrimSpace(b.Bytes())
-	if _, err := handler.DecodeRequest(body); err != nil {
+	if err := checkRequest(body); err != nil {
 		return nil, err
 	}
 	return body, nil
+}
+
+// checkRequest judges a request as the worker does, but for the allow-list, which is the worker's.
+func checkRequest(body []byte) error {
+	request, err := handler.DecodeRequest(body)
+	if err != nil || request.Endpoint == "" {
+		return err
+	}
+	if err := batchapi.CheckEndpoint(request.Endpoint); err != nil {
+		return fmt.Errorf("%w; want https://<account>.<region>.batch.azure.com", err)
+	}
+	return nil
 }
 
 // read takes requests from standard input until its end, or until ctx ends.
@@ -90,7 +103,7 @@ func (c sendCommand) read(ctx context.Context, std streams) ([]worker.Outgoing, 
 	}
 	messages := make([]worker.Outgoing, len(r.bodies))
 	for i, body := range r.bodies {
-		messages[i] = worker.Outgoing{Body: body, TimeToLive: c.TTL}
+		messages[i] = worker.Outgoing{Body: body, TimeToLive: c.ttl()}
 	}
 	return messages, nil
 }
@@ -108,7 +121,7 @@ func readRequests(r io.Reader) ([][]byte, error) {
 		if len(body) == 0 {
 			continue
 		}
-		if _, err := handler.DecodeRequest(body); err != nil {
+		if err := checkRequest(body); err != nil {
 			return nil, usageError{fmt.Errorf("line %d: %w; nothing was sent", n, err)}
 		}
 		bodies = append(bodies, bytes.Clone(body))

@@ -21,8 +21,8 @@ type sendCommand struct {
 	ServiceBus app.ServiceBusSettings `embed:"" group:"Service Bus"`
 	Request    requestFlags           `embed:"" group:"Request (without --job: one JSON object a line from standard input)"`
 
-	TTL    time.Duration `name:"ttl" group:"Message" placeholder:"DURATION" help:"The request is worthless after this time, such as 1h. Default the queue's own."`
-	Output string        `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the summary: text or json. Default text."`
+	TTL    *time.Duration `name:"ttl" group:"Message" placeholder:"DURATION" help:"The request is worthless after this time, such as 1h. Default the queue's own."`
+	Output string         `short:"o" enum:"text,json" default:"text" placeholder:"FORMAT" help:"Form of the summary: text or json. Default text."`
 }
 
 // requestFlags are the members of one request, by the names of the message contract.
@@ -87,8 +87,8 @@ func (c sendCommand) run(ctx context.Context, env app.Environment, std streams, 
 
 // messages returns what to publish, every request checked.
 func (c sendCommand) messages(ctx context.Context, std streams) ([]worker.Outgoing, error) {
-	if c.TTL < 0 {
-		return nil, usageError{fmt.Errorf("--ttl: %v; want more than 0s", c.TTL)}
+	if c.TTL != nil && *c.TTL <= 0 {
+		return nil, usageError{fmt.Errorf("--ttl: %v; want more than 0s", *c.TTL)}
 	}
 	if c.Request.Job == "" {
 		if c.Request != (requestFlags{}) {
@@ -100,7 +100,15 @@ func (c sendCommand) messages(ctx context.Context, std streams) ([]worker.Outgoi
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return []worker.Outgoing{{Body: body, MessageID: c.Request.MessageID, TimeToLive: c.TTL}}, nil
+	return []worker.Outgoing{{Body: body, MessageID: c.Request.MessageID, TimeToLive: c.ttl()}}, nil
+}
+
+// ttl is 0 for the queue's own.
+func (c sendCommand) ttl() time.Duration {
+	if c.TTL == nil {
+		return 0
+	}
+	return *c.TTL
 }
 
 // summary is what -o json prints.

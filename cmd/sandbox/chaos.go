@@ -61,7 +61,7 @@ type chaos struct {
 func (c chaosCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
 	memory, err := c.check()
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	var r chaosReport
 	if c.Soak > 0 {
@@ -121,7 +121,7 @@ func (c chaosCommand) check() (memory int, err error) {
 	case c.Lock < 10*time.Second:
 		return 0, fmt.Errorf("--lock: %v; want 10s or more", c.Lock)
 	case len(weighted(chosen(c.Only))) == 0:
-		return 0, fmt.Errorf("--only: %q names no fault", c.Only)
+		return 0, fmt.Errorf("--only: %q names no fault; want some of %s", c.Only, strings.Join(stormNames(), ", "))
 	case c.Memory == "":
 		return 0, nil
 	}

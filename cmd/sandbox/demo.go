@@ -63,24 +63,10 @@ type demo struct {
 	took       time.Duration
 }
 
-func (c demoCommand) run(ctx context.Context, stdout, stderr io.Writer) (err error) {
+func (c demoCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
 	d := &demo{demoCommand: c}
-	if c.Requests < 10 || c.Requests > 1_000_000 {
-		return fmt.Errorf("--requests: %d; want 10 to 1000000", c.Requests)
-	}
-	if d.sabotage, err = findSabotage(c.Sabotage); err != nil {
-		return err
-	}
-	if len(c.Faults) > 0 {
-		if d.faults, err = chosenDrill(c.Faults); err != nil {
-			return fmt.Errorf("--faults: %w", err)
-		}
-	}
-	if c.NoFaults && len(d.faults) > 0 {
-		return errors.New("--no-faults and --faults contradict each other")
-	}
-	if c.FaultFor < 500*time.Millisecond || c.FaultFor > 10*time.Minute {
-		return fmt.Errorf("--fault-for: %v; want 500ms to 10m", c.FaultFor)
+	if err := d.check(); err != nil {
+		return usageError{err}
 	}
 	ctx, cancel := context.WithTimeoutCause(ctx, c.Limit, fmt.Errorf("not finished after %v", c.Limit))
 	defer cancel()
@@ -101,6 +87,29 @@ func (c demoCommand) run(ctx context.Context, stdout, stderr io.Writer) (err err
 	}
 	if !r.holds() {
 		return errBroken
+	}
+	return nil
+}
+
+// check judges the settings and finds what they name.
+func (d *demo) check() (err error) {
+	c := d.demoCommand
+	if c.Requests < 10 || c.Requests > 1_000_000 {
+		return fmt.Errorf("--requests: %d; want 10 to 1000000", c.Requests)
+	}
+	if d.sabotage, err = findSabotage(c.Sabotage); err != nil {
+		return err
+	}
+	if len(c.Faults) > 0 {
+		if d.faults, err = chosenDrill(c.Faults); err != nil {
+			return fmt.Errorf("--faults: %w", err)
+		}
+	}
+	if c.NoFaults && len(d.faults) > 0 {
+		return errors.New("--no-faults and --faults contradict each other")
+	}
+	if c.FaultFor < 500*time.Millisecond || c.FaultFor > 10*time.Minute {
+		return fmt.Errorf("--fault-for: %v; want 500ms to 10m", c.FaultFor)
 	}
 	return nil
 }

@@ -54,7 +54,7 @@ type drill struct {
 func (c drillCommand) run(ctx context.Context, stdout io.Writer) error {
 	faults, err := c.check()
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	d := &drill{drillCommand: c, faults: faults, ends: func() {}}
 	d.say = func(format string, args ...any) {

@@ -54,6 +54,11 @@ type commandLine struct {
 	Worker workerCommand `cmd:"" hidden:"" help:"The worker, as chaos starts it."`
 }
 
+// usageError is a mistake in what was given; nothing has been started.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
 // errBroken says that a promise did not hold; the report has said which.
 var errBroken = errors.New("at least one promise does not hold")
 
@@ -95,7 +100,11 @@ func run(ctx context.Context, args []string, env app.Environment, stdout, stderr
 	}
 	if err != nil {
 		_, _ = fmt.Fprintf(stderr, "sandbox: %v\n", err)
-		return 1
+		if _, usage := errors.AsType[usageError](err); !usage {
+			return 1
+		}
+		_, _ = fmt.Fprintf(stderr, "Run \"sandbox %s --help\" for the settings.\n", args[0])
+		return 2
 	}
 	return 0
 }

@@ -32,11 +32,11 @@ const statusEvery = time.Second
 
 func (c serveCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if c.DeadLetters < 0 || c.DeadLetters > 0 && c.Config != "" && c.Queue == "" {
-		return errors.New("--dead-letters: want at least 0, and with --config also --queue")
+		return usageError{errors.New("--dead-letters: want at least 0, and with --config also --queue")}
 	}
 	entities, names, err := c.entities()
 	if err != nil {
-		return err
+		return usageError{err}
 	}
 	bus, err := servicebustest.Start(append(entities, servicebustest.WithoutHistory(), servicebustest.WithControl())...)
 	if err != nil {
@@ -107,7 +107,7 @@ func (c serveCommand) listen(bus *servicebustest.Server) (admin string, err erro
 	}
 	if c.TLS == "" {
 		if c.CAFile != "" {
-			return "", errors.New("--ca-file: there is nothing to trust without --tls")
+			return "", usageError{errors.New("--ca-file: there is nothing to trust without --tls")}
 		}
 		return got.String(), nil
 	}

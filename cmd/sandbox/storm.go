@@ -103,6 +103,14 @@ func chosen(names []string) []stormFault {
 	return slices.DeleteFunc(stormFaults(), func(f stormFault) bool { return len(names) > 0 && !slices.Contains(names, f.name) })
 }
 
+// stormNames are the faults that --only takes.
+func stormNames() (names []string) {
+	for _, f := range stormFaults() {
+		names = append(names, f.name)
+	}
+	return names
+}
+
 // weighted lists each fault as often as it is to be drawn.
 func weighted(faults []stormFault) (all []stormFault) {
 	for _, f := range faults {

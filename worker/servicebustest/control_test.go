@@ -227,13 +227,16 @@ func TestControlRefusesWhatItDoesNotUnderstand(t *testing.T) {
 			`{`, `{} {}`, `[]`, `{"op":"settle","kind":"swallow","extra":1}`, `{"op":"nap","kind":"swallow"}`, `{"op":"settle","kind":"nap"}`,
 			`{"op":"settle","kind":"delay"}`, `{"op":"settle","kind":"fail"}`, `{"op":"settle","kind":"trickle","parts":1,"duration":"1s"}`,
 			`{"op":"deliver","kind":"slow-transfer"}`, `{"op":"deliver","kind":"alter"}`, `{"op":"deliver","kind":"alter","body":{}}`,
-			`{"op":"settle","kind":"swallow","times":-1}`, `{"op":"settle","kind":"delay","delay":"soon"}`, `{"op":"settle","kind":"delay","delay":"25h"}`,
+			`{"op":"settle","kind":"swallow","entity":"nobody"}`, `{"op":"settle","kind":"swallow","times":-1}`, `{"op":"settle","kind":"delay","delay":"soon"}`, `{"op":"settle","kind":"delay","delay":"25h"}`,
 			`{"op":"settle","kind":"swallow","message":"` + strings.Repeat("x", 64<<10) + `"}`,
 		} {
 			c.do(http.MethodPost, "/sandbox/faults", spec, http.StatusBadRequest)
 		}
+		if got := c.do(http.MethodPost, "/sandbox/faults", `{"op":"settle","kind":"nap"}`, http.StatusBadRequest)["error"]; !strings.HasPrefix(fmt.Sprint(got), `kind is "nap", not one of alter, close-connection, delay, `) {
+			t.Errorf("refused with %v", got)
+		}
 		for _, spec := range []string{
-			`{"action":"nap"}`, `{"action":"detach-links"}`, `{"action":"mute-links"}`, `{"action":"close-connections"}`,
+			`{"action":"nap"}`, `{"action":"skew-clock"}`, `{"action":"detach-links"}`, `{"action":"mute-links"}`, `{"action":"close-connections"}`,
 			`{"action":"set-status","entity":"orders","status":"tired"}`, `{"action":"set-status","entity":"nobody","status":"Active"}`,
 		} {
 			c.do(http.MethodPost, "/sandbox/actions", spec, http.StatusBadRequest)

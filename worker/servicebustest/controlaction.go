@@ -13,12 +13,12 @@ import (
 
 // actionSpec is something that the control endpoint does at once.
 type actionSpec struct {
-	Action      string   `json:"action"`
-	Entity      string   `json:"entity"`      // detach-links, mute-links, unmute-links, set-status
-	Condition   string   `json:"condition"`   // detach-links, close-connections
-	Description string   `json:"description"` // likewise
-	Duration    duration `json:"duration"`    // skew-clock
-	Status      string   `json:"status"`      // set-status: Active, Disabled, SendDisabled or ReceiveDisabled
+	Action      string    `json:"action"`
+	Entity      string    `json:"entity"`      // detach-links, mute-links, unmute-links, set-status
+	Condition   string    `json:"condition"`   // detach-links, close-connections
+	Description string    `json:"description"` // likewise
+	Duration    *duration `json:"duration"`    // skew-clock; 0s takes it back
+	Status      string    `json:"status"`      // set-status: Active, Disabled, SendDisabled or ReceiveDisabled
 }
 
 // controlActions are what POST /sandbox/actions takes. They reach connections that speak AMQP: the request itself is to
@@ -29,7 +29,7 @@ var controlActions = map[string]func(s *Server, a *actionSpec) error{
 	"mute-connections":   func(s *Server, _ *actionSpec) error { s.MuteConnections(true); return nil },
 	"unmute-connections": func(s *Server, _ *actionSpec) error { s.MuteConnections(false); return nil },
 	"expire-tokens":      func(s *Server, _ *actionSpec) error { s.ExpireTokens(); return nil },
-	"skew-clock":         func(s *Server, a *actionSpec) error { s.SkewClock(time.Duration(a.Duration)); return nil },
+	"skew-clock":         (*Server).actSkew,
 	"close-connections":  (*Server).actClose,
 	"detach-links":       (*Server).actDetach,
 	"mute-links":         func(s *Server, a *actionSpec) error { return s.actMute(a, true) },
@@ -47,6 +47,14 @@ func (s *Server) actClose(a *actionSpec) error {
 		return a.needs("condition")
 	}
 	s.CloseConnections(a.Condition, a.Description)
+	return nil
+}
+
+func (s *Server) actSkew(a *actionSpec) error {
+	if a.Duration == nil {
+		return a.needs("duration")
+	}
+	s.SkewClock(time.Duration(*a.Duration))
 	return nil
 }
 

@@ -4,8 +4,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"time"
+
+	"batchterminator/worker/servicebustest/internal/broker"
 )
 
 // faultSpec is a fault as the control endpoint takes and shows it.
@@ -146,6 +150,15 @@ func scalar(v any) (any, error) {
 	return nil, errors.New("objects and lists are not supported")
 }
 
+// hasEntity tells whether calls can name the entity, in any of the ways that they do.
+func (s *Server) hasEntity(name string) bool {
+	path := broker.EntityPath(name)
+	if _, err := s.broker.Resolve(path); err == nil {
+		return true
+	}
+	return slices.ContainsFunc(s.broker.Topics(), func(t broker.Description) bool { return strings.EqualFold(t.Path, path) })
+}
+
 // inject makes the fault wait on s.
 func (s *faultSpec) inject(on *Server) (*Injection, error) {
 	op, err := s.op()
@@ -154,7 +167,7 @@ func (s *faultSpec) inject(on *Server) (*Injection, error) {
 	}
 	kind, known := faultKinds[s.Kind]
 	if !known {
-		return nil, fmt.Errorf("kind %q is unknown", s.Kind)
+		return nil, fmt.Errorf("kind is %q, not one of %s", s.Kind, strings.Join(slices.Sorted(maps.Keys(faultKinds)), ", "))
 	}
 	fault, err := kind(s)
 	if err != nil {
@@ -171,6 +184,9 @@ func (s *faultSpec) inject(on *Server) (*Injection, error) {
 		opts = append(opts, Keep())
 	}
 	if s.Entity != "" {
+		if !on.hasEntity(s.Entity) {
+			return nil, fmt.Errorf("there is no entity %q", s.Entity)
+		}
 		opts = append(opts, OnEntity(s.Entity))
 	}
 	if s.Message != "" {

@@ -112,14 +112,14 @@ var defects = map[string]defect{
 				return nil, &net.DNSError{Err: "no such host", Name: "acme.servicebus.windows.net", IsNotFound: true}
 			}
 		},
-		want: skips(append(everySetting, "servicebus-receive", "servicebus-send")...).and("servicebus-network", Fail).and("scaler", Warn),
+		want: skips(append(everySetting, "servicebus-receive", "servicebus-send", "scaler")...).and("servicebus-network", Fail),
 		says: "no such host",
 	},
 	"a network that lets nothing out": {
 		after: func(r *rig) {
 			r.target.Dial = func(ctx context.Context) (net.Conn, error) { <-ctx.Done(); return nil, ctx.Err() }
 		},
-		want: skips(append(everySetting, "servicebus-receive", "servicebus-send")...).and("servicebus-network", Fail).and("scaler", Warn),
+		want: skips(append(everySetting, "servicebus-receive", "servicebus-send", "scaler")...).and("servicebus-network", Fail),
 	},
 	"no right to receive": {before: rights(servicebustest.RightSend, servicebustest.RightManage), want: statuses{"servicebus-receive": Fail}, says: "Data Receiver"},
 	"no right to send":    {before: rights(servicebustest.RightListen, servicebustest.RightManage), want: statuses{"servicebus-send": Warn}, says: "Data Sender"},
