@@ -48,7 +48,8 @@ func TestExitCodeTellsWrongSettingsFromFailure(t *testing.T) {
 		{[]string{"control", "concurrency", "many"}, nil, exitSettings},
 		{[]string{"control", "log-level", "loud"}, nil, exitSettings},
 		{[]string{"control", "status", "--control=0.0.0.0:9092"}, nil, exitSettings},
-		{[]string{"control", "pause", "--control=127.0.0.1:1"}, nil, exitFailed},
+		{[]string{"control", "pause", "--control=127.0.0.1:1"}, nil, exitSettings}, // nobody says who
+		{[]string{"control", "pause", "--control=127.0.0.1:1", "--by=ada"}, nil, exitFailed},
 		{[]string{"send", "--job=j", "--task=.."}, emulator, exitSettings},
 	} {
 		var r recorded
