@@ -123,7 +123,7 @@ func unreadLog(t *testing.T, s *scene) func() {
 func paused(t *testing.T, s *scene) func() {
 	control := func(action string) {
 		var out, errs bytes.Buffer
-		if code := run(t.Context(), []string{"control", action}, []string{"CONTROL=" + s.control}, strings.NewReader(""), &out, &errs); code != exitOK {
+		if code := run(t.Context(), []string{"control", action}, []string{"CONTROL=" + s.control, "USER=drill"}, strings.NewReader(""), &out, &errs); code != exitOK {
 			t.Errorf("control %s: %d %s", action, code, errs.String())
 		}
 	}
