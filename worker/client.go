@@ -18,7 +18,31 @@ var (
 	// errLinkFailed stands for a receive without messages and without an error. That never means "idle".
 	errLinkFailed = errors.New("the receive link failed")
 	errEarly      = errors.New("a receive ended before its time, without messages")
+	errKept       = errors.New("the broker was asked to take credit back, and has said nothing")
+	errSpent      = errors.New("the SDK takes too much credit that was taken back for lent")
 )
+
+const (
+	// recallLimit bounds the answer of the broker that takes credit back: one round trip.
+	recallLimit = time.Second
+	// mostCredit is what the SDK lends at most, and asks for at most in one receive.
+	mostCredit = 5000
+	// handedOver is what the SDK gets to see for itself what has been read for it.
+	handedOver = 10 * time.Millisecond
+)
+
+// lent is the credit of a receiver, as the SDK counts it.
+type lent struct {
+	// out is what the broker may still deliver. Of it gone has been taken back, which the SDK does not know.
+	out, gone int
+	since     time.Time
+}
+
+// nothing is what a link that failed has taken with it.
+var nothing lent
+
+// real is what the broker may still deliver.
+func (l lent) real() int { return l.out - l.gone }
 
 // client is one life of the connection to Service Bus.
 type client struct {
@@ -43,9 +67,8 @@ type client struct {
 	calls *sdkCall      // inside the SDK, the last to begin, under mu
 	idle  chan struct{} // closed once the client ended and calls is empty, under mu
 	cause string        // the metric label of the first failure, under mu
-	// credit is what the last receive left out, as of creditSince. Under mu.
-	credit      int
-	creditSince time.Time
+	lent  lent          // since the last receive, under mu
+	back  bool          // that has been taken back, and no more is lent until lend, under mu
 }
 
 func newClient(c *connection, stuck *atomic.Int64, count func(error)) *client {
@@ -109,18 +132,60 @@ func (c *client) leave(k *sdkCall) {
 	}
 }
 
-// owes records how many messages the broker may still deliver after a receive.
-func (c *client) owes(n int, since time.Time) {
+// owes records what a receive has left out.
+func (c *client) owes(l lent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.credit, c.creditSince = n, since
+	if c.back {
+		l.gone = l.out
+	}
+	c.lent = l
 }
 
-// owed returns how many messages the broker may still deliver, and since when.
-func (c *client) owed() (int, time.Time) {
+// owed returns what the last receive has left out.
+func (c *client) owed() lent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.credit, c.creditSince
+	return c.lent
+}
+
+// recalled takes back the credit that is out. It tells whether, within limit, the broker has given it up, and the SDK has seen
+// that.
+func (c *client) recalled(limit time.Duration) bool {
+	timer := time.NewTimer(limit)
+	defer timer.Stop()
+	select {
+	case <-c.credit.recall():
+	case <-timer.C:
+		return false
+	case <-c.ctx.Done():
+		return false
+	}
+	sleep(c.ctx, handedOver)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.back, c.lent.gone = true, c.lent.out
+	return true
+}
+
+// lend ends a recall, so that credit for n messages can be given. It ends a client whose broker does not answer, and one whose
+// SDK takes so much for lent by now that it gives no more.
+func (c *client) lend(n int) {
+	if c.credit == nil {
+		return
+	}
+	if c.credit.recalling() {
+		if !c.recalled(recallLimit) || !c.credit.resume() {
+			c.fail("probe", errKept)
+			return
+		}
+		c.mu.Lock()
+		c.back = false
+		c.mu.Unlock()
+	}
+	if n+c.owed().gone > mostCredit {
+		c.fail("idle", errSpent)
+	}
 }
 
 // probe proves that the path to the broker and its management node works: it renews a lock that cannot exist, and "lock

@@ -169,6 +169,9 @@ func (s *clients) watch(ctx context.Context, c *client) error {
 		case <-ctx.Done():
 			return nil
 		case <-c.severed:
+			// The SDK has to see it first: a call that is cancelled while its frame is on its way to a link that has ended waits
+			// for that link's goroutine for ever (go-amqp v1.7.0, Sender.send).
+			sleep(ctx, handedOver)
 			c.fail("renew", errSevered)
 			return context.Cause(c.ctx)
 		case <-idle.C:

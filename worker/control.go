@@ -17,8 +17,8 @@ type Pause struct {
 	Since time.Time
 }
 
-// Pause stops the intake until Resume, as a closed gate does: nothing is asked for any more, what is held is finished, and what
-// Service Bus delivers on credit that is out goes back at no cost. It returns the pause as it stands: an earlier one stays.
+// Pause stops the intake until Resume, as a closed gate does: nothing is asked for any more, credit that is out is taken back,
+// and what is held is finished. It returns the pause as it stands: an earlier one stays.
 func (w *Worker) Pause(by string) Pause {
 	w.pump.mu.Lock()
 	if w.pump.paused == nil {
@@ -26,7 +26,7 @@ func (w *Worker) Pause(by string) Pause {
 	}
 	pause := *w.pump.paused
 	w.pump.mu.Unlock()
-	w.gates.withdraw()
+	w.gates.recall()
 	return pause
 }
 
@@ -104,8 +104,8 @@ func (b *ballast) load() {
 	}
 }
 
-// withdraw has the receive under way end.
-func (g *Gates) withdraw() {
+// recall has the receive under way end.
+func (g *Gates) recall() {
 	g.mu.Lock()
 	close(g.closing)
 	g.closing = make(chan struct{})

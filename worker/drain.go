@@ -2,7 +2,6 @@ package worker
 
 import (
 	"context"
-	"errors"
 	"sync"
 	"time"
 
@@ -25,8 +24,9 @@ const (
 	exitReserve = 2 * time.Second
 	// farewellReserve is for the last settlements to be cut short, and for closing the Service Bus client.
 	farewellReserve = guardMargin + 500*time.Millisecond
-	// intakeReserve is for the receive loop to notice the end, even of a call that hangs, and to take what is on its way.
-	intakeReserve = 2*guardMargin + collectLimit
+	// intakeReserve is for the receive loop to notice the end, even of a call that hangs, to take back its credit, and to take
+	// what is on its way.
+	intakeReserve = 2*guardMargin + recallLimit + collectLimit
 	// settleReserve is for stragglers to be handed back, which takes two round trips to the broker.
 	settleReserve = 3 * time.Second
 )
@@ -98,39 +98,34 @@ func (t *tally) result() Report {
 	return r
 }
 
-// collect takes the credit back that is out when intake ends, or the client, and what the broker has delivered on it by then.
-// Otherwise the link would close over messages on the wire, and their locks would have to expire, which burns a delivery of
-// each. Where credit cannot be withdrawn it takes what arrives until nothing does; what came longer ago than collectLimit
-// the SDK has given back by itself.
+// collect takes the credit back that is out, and what the broker has delivered on it by then. When intake ends, or the client,
+// the link would close over messages on the wire, and their locks would have to expire, which burns a delivery of each. While
+// a gate is closed they would come all the same.
 func (w *Worker) collect(c *client) {
 	collect(c, func(msgs []*azservicebus.ReceivedMessage) { w.admit(c, msgs) })
 }
 
-// collect gives admit what it takes.
+// collect gives admit what it takes. Where credit cannot be withdrawn it takes what arrives until nothing does; what came
+// longer ago than collectLimit the SDK has given back by itself.
 func collect(c *client, admit func([]*azservicebus.ReceivedMessage)) {
-	left, since := c.owed()
-	if left == 0 || c.withdraw == nil && time.Since(since) > collectLimit {
+	lent := c.owed()
+	if lent.real() == 0 {
 		return
 	}
-	c.owes(0, time.Time{})
+	limit, end := collectLimit, (<-chan struct{})(nil)
+	if c.credit != nil {
+		end = c.credit.recall()
+	} else {
+		defer c.owes(nothing)
+		if limit = quietLimit; time.Since(lent.since) > collectLimit {
+			return
+		}
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), collectLimit)
 	defer cancel()
-	var drained <-chan struct{}
-	more := 0
-	if c.withdraw != nil {
-		drained, more = c.withdraw(), 1 // the SDK sends no flow unless it is asked for more than is out
-	}
-	for left > 0 {
-		last := drained == nil || isOver(drained)
-		until := drained
-		if last {
-			until = nil // what has arrived is still on its way through the SDK
-		}
-		msgs, err := ask(ctx, c, left+more, quietLimit, until, admit)
-		admit(msgs)
-		left -= len(msgs)
-		waited := errors.Is(err, context.DeadlineExceeded) || errors.Is(err, context.Canceled)
-		if len(msgs) == 0 && (last || !waited || ctx.Err() != nil) {
+	for n := lent.real(); n > 0; n = c.owed().real() {
+		msgs, _ := ask(ctx, c, n, limit, end, admit)
+		if admit(msgs); len(msgs) == 0 {
 			return
 		}
 	}

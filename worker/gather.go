@@ -41,9 +41,9 @@ func newGatheredConn(conn net.Conn) *gatheredConn {
 	return c
 }
 
-// Write implements net.Conn. It belongs to one goroutine, as that of the SDK's connection does.
+// Write implements net.Conn. What one call writes stays together.
 func (c *gatheredConn) Write(p []byte) (int, error) {
-	for {
+	for waited := false; ; waited = true {
 		c.mu.Lock()
 		err, deadline := c.err, c.deadline
 		room := len(c.pending) == 0 || len(c.pending)+len(p) <= gatherLimit
@@ -56,6 +56,9 @@ func (c *gatheredConn) Write(p []byte) (int, error) {
 			return 0, err
 		case room:
 			signal(c.more)
+			if waited {
+				signal(c.sent) // for the next one who waits
+			}
 			return len(p), nil
 		}
 		if err := c.wait(deadline); err != nil {

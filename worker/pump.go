@@ -74,13 +74,13 @@ func (p *pump) free() (n int, again time.Duration) {
 	return min(limit-p.held, fit), wait
 }
 
-// wait blocks until messages may be asked for, and returns how many; 0 when ctx ended. The channel is closed when a gate
-// closes after that.
-func (p *pump) wait(ctx context.Context) (n int, closing <-chan struct{}) {
+// wait blocks until messages may be asked for, and returns how many; 0 when ctx ended, and at once when fewer may be asked
+// for than are out already. The channel is closed when a gate closes after that.
+func (p *pump) wait(ctx context.Context, out int) (n int, closing <-chan struct{}) {
 	for ctx.Err() == nil {
 		closing = p.gates.whenClosing()
 		n, again := p.free()
-		if n > 0 {
+		if n = max(n, 0); n > 0 || out > 0 {
 			return n, closing
 		}
 		if again <= 0 {
@@ -133,13 +133,13 @@ func (w *Worker) fetch(ctx context.Context) *client {
 		if err != nil {
 			return out
 		}
-		n, closing := w.pump.wait(ctx)
-		if n == 0 {
+		n, closing := w.wish(ctx, c, time.Now().Before(careful))
+		if ctx.Err() != nil {
 			return out
 		}
 		w.fetching.work()
-		if time.Now().Before(careful) {
-			n = 1
+		if n == 0 {
+			continue
 		}
 		asked := time.Now()
 		msgs, err := w.receive(ctx, c, n, closing)
@@ -177,6 +177,27 @@ func (w *Worker) fetch(ctx context.Context) *client {
 	}
 }
 
+// wish waits until there is something to ask c for, and returns how many messages; 0 when it has to be asked anew. What is out
+// beyond that is taken back first: a limit has fallen, or a gate has closed.
+func (w *Worker) wish(ctx context.Context, c *client, careful bool) (n int, closing <-chan struct{}) {
+	out := c.owed().real()
+	n, closing = w.pump.wait(ctx, out)
+	if ctx.Err() != nil {
+		return 0, nil
+	}
+	n = min(n, mostCredit)
+	if careful {
+		n = min(n, 1)
+	}
+	if out > n {
+		w.collect(c)
+	}
+	if c.lend(n); c.ctx.Err() != nil {
+		return 0, nil
+	}
+	return n, closing
+}
+
 // receive is one receive of the loop, which says what it asks for.
 func (w *Worker) receive(ctx context.Context, c *client, n int, closing <-chan struct{}) ([]*azservicebus.ReceivedMessage, error) {
 	w.metrics.Credits(n)
@@ -184,34 +205,40 @@ func (w *Worker) receive(ctx context.Context, c *client, n int, closing <-chan s
 	return w.ask(ctx, c, n, pollLimit, closing)
 }
 
-// ask asks for n messages, and withdraws the wish when the channel is closed, which may be nil.
+// ask asks for n messages, and takes the wish back when the channel is closed, which may be nil.
 func (w *Worker) ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-chan struct{}) ([]*azservicebus.ReceivedMessage, error) {
 	return ask(ctx, c, n, limit, closing, func(late []*azservicebus.ReceivedMessage) { w.admit(c, late) })
 }
 
-// ask gives late what comes when the receive has been given up.
+// ask gives late what comes when the receive has been given up. When ctx ends, or closing, the credit is taken back before the
+// receive ends: between receives the SDK would give back what comes, and the broker send it again, as fast as they can.
 func ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-chan struct{}, late func([]*azservicebus.ReceivedMessage)) ([]*azservicebus.ReceivedMessage, error) {
-	ctx, cancel := context.WithCancel(ctx)
+	wish, cancel := context.WithCancel(context.WithoutCancel(ctx))
 	defer cancel()
 	done := make(chan struct{})
 	defer close(done)
 	go func() {
 		select {
 		case <-closing:
-			cancel()
+		case <-ctx.Done():
 		case <-done:
+			return
 		}
+		if c.credit != nil {
+			c.recalled(recallLimit)
+		}
+		cancel()
 	}()
-	asked := time.Now()
-	msgs, err := doOrLate(ctx, c, limit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
-		c.owes(0, time.Time{}) // a link that fails takes its credit with it
-		msgs, err := c.receiver.ReceiveMessages(ctx, n, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
+	asked, gone := time.Now(), c.owed().gone
+	msgs, err := doOrLate(wish, c, limit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
+		c.owes(nothing) // a link that fails takes its credit with it
+		msgs, err := c.receiver.ReceiveMessages(ctx, n+gone, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
 		if len(msgs) > 0 || idle(err) {
-			c.owes(n-len(msgs), time.Now())
+			c.owes(lent{out: n + gone - len(msgs), gone: gone, since: time.Now()})
 		}
 		return msgs, err
 	}, late)
-	if idle(err) && ctx.Err() == nil && c.ctx.Err() == nil && time.Since(asked) < limit {
+	if idle(err) && wish.Err() == nil && c.ctx.Err() == nil && time.Since(asked) < limit {
 		return nil, errEarly // taken for idleness it would be repeated at once, for ever
 	}
 	return msgs, err

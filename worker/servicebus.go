@@ -109,9 +109,8 @@ type connection struct {
 	arrived func() uint64
 	// severed is closed when the broker ends the receiver's management link. Nil where the transport is not ours.
 	severed <-chan struct{}
-	// withdraw has the next receive take its credit back instead of adding to it; the channel is closed when the broker has
-	// given it up. Nil where the transport is not ours.
-	withdraw func() <-chan struct{}
+	// credit can be taken back. Nil where the transport is not ours.
+	credit *withdrawal
 }
 
 // transport returns how to reach Service Bus, nil for the SDK's own way.
@@ -155,7 +154,7 @@ func (b ServiceBus) connectTo(deadLetters bool, target string) (*connection, err
 	c := &connection{close: client.Close, ended: func() error { return nil }}
 	if t != nil {
 		c.close = t.closing(client.Close)
-		c.ended, c.withdraw, c.arrived, c.severed = t.ended, t.credit.want, t.arrived.Load, t.node.severed
+		c.ended, c.credit, c.arrived, c.severed = t.ended, &t.credit, t.arrived.Load, t.node.severed
 	}
 	options := &azservicebus.ReceiverOptions{}
 	if deadLetters {

@@ -75,7 +75,9 @@ func (t *transport) connect(ctx context.Context, args azservicebus.NewWebSocketC
 		return nil, fmt.Errorf("dial Service Bus: %w", err)
 	}
 	t.arrived.Add(1)
-	return t.keep(&watchedConn{Conn: &drainableConn{newGatheredConn(conn), &t.credit}, watch: frameWatch{other: t.watch}, arrived: &t.arrived, tell: t.remember})
+	gathered := newGatheredConn(conn)
+	t.credit.write = gathered.Write
+	return t.keep(&watchedConn{Conn: &drainableConn{gathered, &t.credit}, watch: frameWatch{other: t.watch}, arrived: &t.arrived, tell: t.remember})
 }
 
 // keep remembers the connection for its end, which may have been before.

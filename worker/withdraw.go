@@ -1,9 +1,12 @@
 package worker
 
-// The withdrawal of credit. On credit that is out the broker delivers whenever something arrives, and what is on its way
-// while the link closes stays locked, which burns a delivery. The SDK cannot take credit back. AMQP can: a flow that says
-// drain (part 2 §2.6.7) has the sender use its credit up and say so, and the SDK understands that answer, though it never
-// asks. So its last flows are made to ask: they keep their place in the stream, grant no more than is out, and say drain.
+// The withdrawal of credit. On credit that is out the broker delivers whenever something arrives. When nobody may work on it,
+// or the link closes, such a message lies in the SDK, or goes back and forth, until its lock ends, which burns a delivery. The
+// SDK cannot take credit back. AMQP can: a flow that says drain (part 2 §2.6.7) has the sender use its credit up and say so,
+// and the SDK understands that answer, though it never asks. So we ask, with a copy of its last flow.
+//
+// By such an answer the sender's count of deliveries goes ahead by the credit it gives up, and the SDK does not follow.
+// So from then on its flows are raised by the difference.
 
 import (
 	"encoding/binary"
@@ -27,29 +30,62 @@ const (
 )
 
 // withdrawal follows the credit of a connection's receive link. The link is the only one of its session, so the session's
-// channel stands for it.
+// channel stands for it. Its methods are safe for concurrent use.
 type withdrawal struct {
 	mu      sync.Mutex
-	channel uint16        // of the receive link, under mu
-	known   bool          // channel is, under mu
-	granted uint32        // the delivery count up to which the broker may deliver, under mu
-	drained chan struct{} // made by want, closed by the answer, under mu
-	over    bool          // drained is closed, under mu
+	write   func([]byte) (int, error) // to the broker; set before use
+	channel uint16                    // of the receive link, under mu
+	known   bool                      // channel is, under mu
+	last    []int64                   // the fields of the last flow that granted credit, nil before it, under mu
+	granted uint32                    // the broker's delivery count up to which it may deliver, under mu
+	ahead   uint32                    // of the SDK's delivery count is the broker's, by so much credit given up, under mu
+	settled bool                      // ahead is to be found out by the next flow, under mu
+	// answered is closed when the broker has given up what it was asked to. It is nil unless credit is being recalled; in that
+	// time no flow grants anything. Under mu.
+	answered chan struct{}
 }
 
-// want has the next flow, and any later one, withdraw the credit instead of adding to it. The channel is closed when the
-// broker has given the credit up: what it has delivered until then has been read.
-func (w *withdrawal) want() <-chan struct{} {
+// recall asks for the credit that is out, unless that has been done. The channel is closed when the broker has given it up:
+// what it has delivered until then has been read. No more is granted until resume.
+func (w *withdrawal) recall() <-chan struct{} {
+	w.mu.Lock()
+	if w.answered != nil {
+		defer w.mu.Unlock()
+		return w.answered
+	}
+	answered := make(chan struct{})
+	w.answered = answered
+	if w.last == nil {
+		defer w.mu.Unlock()
+		close(answered)
+		return answered
+	}
+	f := flowFrame(w.last, true, w.channel)
+	w.mu.Unlock()
+	_, _ = w.write(f) // a connection that fails has no credit
+	return answered
+}
+
+// recalling tells whether a recall has not been ended.
+func (w *withdrawal) recalling() bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.drained == nil {
-		w.drained = make(chan struct{})
-	}
-	return w.drained
+	return w.answered != nil
 }
 
-// outgoing returns what to write instead of a frame, which is the frame itself unless it is a flow that has to ask. The
-// SDK writes each frame by itself.
+// resume ends the recall under way, if it has been answered. The caller gives the SDK the time to see the answer first.
+func (w *withdrawal) resume() bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.answered == nil || !isOver(w.answered) {
+		return false
+	}
+	w.answered, w.settled = nil, w.last != nil
+	return true
+}
+
+// outgoing returns what to write instead of a frame, which is the frame itself unless it is a flow that must grant less, or
+// count further. The SDK writes each frame by itself.
 func (w *withdrawal) outgoing(frame []byte) []byte {
 	if len(frame) < frameHeader {
 		return frame
@@ -59,7 +95,7 @@ func (w *withdrawal) outgoing(frame []byte) []byte {
 	case performativeAttach:
 		w.attach(body, channel)
 	case performativeFlow:
-		return w.flow(frame, listFields(body, flowFields), channel)
+		return w.flow(frame, listFields(body, flowLinkCredit+1), channel)
 	}
 	return frame
 }
@@ -81,12 +117,24 @@ func (w *withdrawal) flow(frame []byte, f []int64, channel uint16) []byte {
 		return frame
 	}
 	delivered := uint32(f[flowDeliveryCount])
-	if w.drained == nil {
-		w.granted = delivered + uint32(f[flowLinkCredit])
+	if w.settled {
+		w.ahead, w.settled = w.granted-delivered, false
+	}
+	delivered += w.ahead
+	f[flowDeliveryCount] = int64(delivered)
+	if w.answered != nil { // the SDK was about to ask for more
+		if isOver(w.answered) {
+			w.answered = make(chan struct{}) // its credit is what the broker's next answer says
+		}
+		f[flowLinkCredit] = int64(max(int32(w.granted-delivered), 0)) // serial numbers (RFC 1982)
+		return flowFrame(f, true, channel)
+	}
+	w.granted = delivered + uint32(f[flowLinkCredit])
+	w.last = f
+	if w.ahead == 0 {
 		return frame
 	}
-	f[flowLinkCredit] = int64(max(int32(w.granted-delivered), 0)) // serial numbers (RFC 1982)
-	return drainingFlow(f, channel)
+	return flowFrame(f, false, channel)
 }
 
 // incoming looks at a frame of the broker, whole up to watchedPart, for the answer.
@@ -101,14 +149,13 @@ func (w *withdrawal) incoming(frame []byte) {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if w.drained != nil && !w.over && int32(uint32(f[flowDeliveryCount])-w.granted) >= 0 {
-		w.over = true
-		close(w.drained)
+	if w.answered != nil && !isOver(w.answered) && int32(uint32(f[flowDeliveryCount])-w.granted) >= 0 {
+		close(w.answered)
 	}
 }
 
-// drainingFlow encodes a flow from its fields.
-func drainingFlow(f []int64, channel uint16) []byte {
+// flowFrame encodes a flow from its fields.
+func flowFrame(f []int64, drain bool, channel uint16) []byte {
 	list := []byte{0, 0, 0, flowFields}
 	for _, v := range f[:flowLinkCredit+1] {
 		if v < 0 {
@@ -117,7 +164,12 @@ func drainingFlow(f []int64, channel uint16) []byte {
 		}
 		list = binary.BigEndian.AppendUint32(append(list, 0x70), uint32(v))
 	}
-	list = append(list, 0x40, 0x41) // available: not ours to say; drain: true
+	list = append(list, 0x40) // available: not ours to say
+	if drain {
+		list = append(list, 0x41)
+	} else {
+		list = append(list, 0x42)
+	}
 	body := append([]byte{0, 0x53, performativeFlow, 0xd0}, binary.BigEndian.AppendUint32(nil, uint32(len(list)))...)
 	body = append(body, list...)
 	frame := binary.BigEndian.AppendUint32(nil, uint32(frameHeader+len(body)))
@@ -125,7 +177,7 @@ func drainingFlow(f []int64, channel uint16) []byte {
 	return slices.Concat(frame, body)
 }
 
-// drainableConn is a connection whose credit can be withdrawn. Writes come one at a time, as the SDK makes them.
+// drainableConn is a connection whose credit can be withdrawn.
 type drainableConn struct {
 	net.Conn
 	credit *withdrawal

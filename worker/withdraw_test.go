@@ -42,45 +42,103 @@ func drainedAt(delivered uint32) []byte {
 	return []byte(flowOf("\x43", "\x52\x07", "\x43", uintField(5000), "\x52\x03", uintField(delivered), "\x43", "\x43", "\x41"))
 }
 
-func TestLastFlowTakesBackTheCreditThatIsOut(t *testing.T) {
-	t.Parallel()
-	var w withdrawal
+// wire is a withdrawal of a receive link on channel 3, and what it writes of its own accord.
+func wire() (w *withdrawal, written *[][]byte) {
+	written = new([][]byte)
+	w = &withdrawal{write: func(p []byte) (int, error) {
+		*written = append(*written, p)
+		return len(p), nil
+	}}
 	w.outgoing(onChannel(3, frame(receiving)))
+	return w, written
+}
+
+// flowed is a flow as we write it.
+func flowed(delivered, credit uint32, drain bool) []byte {
+	return onChannel(3, flowOf("\x40", uintField(7), uintField(0), uintField(5000), uintField(0), uintField(delivered), uintField(credit), "\x40", map[bool]string{true: "\x41", false: "\x42"}[drain]))
+}
+
+func TestRecallTakesBackTheCreditThatIsOut(t *testing.T) {
+	t.Parallel()
+	w, written := wire()
 	w.outgoing(onChannel(3, creditFlow(100, 40)))
-	drained := w.want()
-	got := w.outgoing(onChannel(3, creditFlow(110, 31))) // 10 have come, and the SDK asks for one more than is out
-	want := onChannel(3, flowOf("\x40", uintField(7), uintField(0), uintField(5000), uintField(0), uintField(110), uintField(30), "\x40", "\x41"))
-	equal(t, "flow", got, want)
+	answered := w.recall()
+	equal(t, "asked", *written, [][]byte{flowed(100, 40, true)})
+	equal(t, "asked again", w.recall(), answered)
+	equal(t, "flows", len(*written), 1)
 	w.incoming(drainedAt(139))
 	w.incoming([]byte(creditFlow(140, 0)))
-	equal(t, "drained by another answer", isOver(drained), false)
+	equal(t, "another answer is this one", isOver(answered) || w.resume(), false)
 	w.incoming(drainedAt(140))
 	w.incoming(drainedAt(140))
-	equal(t, "drained", isOver(drained), true)
-	again := w.outgoing(onChannel(3, creditFlow(110, 5)))
-	equal(t, "a later flow grants nothing new either", again, want)
+	equal(t, "answered", isOver(answered), true)
+}
+
+// 110 had come when the broker gave the other 30 up, for which its count went ahead.
+func TestCreditAfterARecallCountsFromTheBrokersCount(t *testing.T) {
+	t.Parallel()
+	w, written := wire()
+	w.outgoing(onChannel(3, creditFlow(100, 40)))
+	w.recall()
+	w.incoming(drainedAt(140))
+	equal(t, "resumed", w.resume(), true)
+	equal(t, "first flow", w.outgoing(onChannel(3, creditFlow(110, 5))), flowed(140, 5, false))
+	equal(t, "next flow", w.outgoing(onChannel(3, creditFlow(114, 5))), flowed(144, 5, false))
+	w.recall()
+	equal(t, "second recall", (*written)[1], flowed(144, 5, true))
+	w.incoming(drainedAt(149))
+	equal(t, "resumed", w.resume(), true)
+	equal(t, "flow after it", w.outgoing(onChannel(3, creditFlow(115, 1))), flowed(149, 1, false))
+}
+
+// The SDK may have been about to ask for more.
+func TestFlowDuringARecallGrantsNothing(t *testing.T) {
+	t.Parallel()
+	w, _ := wire()
+	w.outgoing(onChannel(3, creditFlow(100, 40)))
+	answered := w.recall()
+	equal(t, "flow", w.outgoing(onChannel(3, creditFlow(110, 50))), flowed(110, 30, true))
+	w.incoming(drainedAt(140))
+	equal(t, "answered", isOver(answered), true)
+	equal(t, "flow after the answer", w.outgoing(onChannel(3, creditFlow(110, 50))), flowed(110, 30, true))
+	equal(t, "resumed before its answer", w.resume(), false)
+	w.incoming(drainedAt(140))
+	equal(t, "resumed", w.resume(), true)
+}
+
+func TestRecallOfNothingIsAnswered(t *testing.T) {
+	t.Parallel()
+	w, written := wire()
+	equal(t, "answered", isOver(w.recall()), true)
+	equal(t, "asked", *written, nil)
+	equal(t, "resumed", w.resume(), true)
+	equal(t, "recalling", w.recalling(), false)
+	f := onChannel(3, creditFlow(100, 40))
+	equal(t, "flow", w.outgoing(f), f)
 }
 
 func TestDeliveryCountWrapsAround(t *testing.T) {
 	t.Parallel()
-	var w withdrawal
-	w.outgoing(onChannel(3, frame(receiving)))
+	w, _ := wire()
 	w.outgoing(onChannel(3, creditFlow(1<<32-10, 20)))
-	drained := w.want()
+	answered := w.recall()
 	got := listFields(frameBody(w.outgoing(onChannel(3, creditFlow(1<<32-5, 20)))), flowFields)
 	equal(t, "credit", got[flowLinkCredit], 15)
+	w.incoming(drainedAt(1<<32 - 1))
+	equal(t, "answered early", isOver(answered), false)
 	w.incoming(drainedAt(10))
-	equal(t, "drained", isOver(drained), true)
+	equal(t, "answered", isOver(answered), true)
+	w.resume()
+	equal(t, "next flow", w.outgoing(onChannel(3, creditFlow(1<<32-5, 3))), flowed(10, 3, false))
 }
 
 // Everything but the credit of the receive link passes byte for byte, wanted or not.
 func TestOtherFramesAreNotTouched(t *testing.T) {
 	t.Parallel()
-	var w withdrawal
-	w.outgoing(onChannel(3, frame(receiving)))
+	w, _ := wire()
 	w.outgoing(onChannel(4, frame(sending)))
 	w.outgoing(onChannel(5, frame(toCBS)))
-	w.want()
+	w.recall()
 	for _, f := range [][]byte{
 		onChannel(4, creditFlow(1, 2)), onChannel(5, creditFlow(1, 2)), onChannel(9, creditFlow(1, 2)),
 		onChannel(3, flowOf("\x40", "\x52\x07", "\x43", uintField(5000))), // the session's alone
@@ -96,7 +154,7 @@ func TestOtherFramesAreNotTouched(t *testing.T) {
 func TestWithdrawalTakesAnyBytes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
-		var w withdrawal
+		w := &withdrawal{write: func(p []byte) (int, error) { return len(p), nil }}
 		for range rapid.IntRange(1, 20).Draw(rt, "frames") {
 			start := rapid.SampledFrom([]string{"", receiving, creditFlow(1, 2)[frameHeader:], "\x00\x53\x13\xd0", "\x00\x53\x12\xc0"}).Draw(rt, "start")
 			f := onChannel(rapid.Uint16Range(0, 2).Draw(rt, "channel"), frame(start[:rapid.IntRange(0, len(start)).Draw(rt, "cut")]+string(rapid.SliceOf(rapid.Byte()).Draw(rt, "rest"))))
@@ -106,8 +164,8 @@ func TestWithdrawalTakesAnyBytes(t *testing.T) {
 				rt.Fatalf("%q became %q", f, got)
 			}
 		}
-		w.want()
 		w.outgoing(onChannel(1, frame(receiving)))
+		w.recall()
 		w.outgoing(onChannel(1, creditFlow(rapid.Uint32().Draw(rt, "count"), rapid.Uint32().Draw(rt, "credit"))))
 	})
 }
@@ -116,11 +174,11 @@ func TestWithdrawalTakesAnyBytes(t *testing.T) {
 func TestRewrittenFlowCountsAsWritten(t *testing.T) {
 	t.Parallel()
 	near, far := net.Pipe()
-	var credit withdrawal
-	c := &drainableConn{near, &credit}
+	credit, _ := wire()
+	c := &drainableConn{near, credit}
 	go func() {
 		_, _ = c.Write(onChannel(3, frame(receiving)))
-		_ = credit.want()
+		_ = credit.recall()
 		f := onChannel(3, creditFlow(1, 2))
 		if n, err := c.Write(f); n != len(f) || err != nil {
 			t.Errorf("wrote %d of %d, %v", n, len(f), err)

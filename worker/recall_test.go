@@ -1,0 +1,58 @@
+package worker_test
+
+import (
+	"fmt"
+	"testing"
+	"time"
+
+	"batchterminator/batchapi/batchtest"
+	"batchterminator/worker/servicebustest"
+)
+
+// P5, P7: a gate that closes takes back the credit that is out, over and over on one connection. What is published then stays
+// unlocked in the queue until the account answers. Left out, the SDK's releaser takes it, gives it back and is sent it again
+// at once, until one of those answers is lost: then its lock ends, and the call that begins afterwards has none.
+func TestGateThatClosesTakesBackItsCredit(t *testing.T) {
+	t.Parallel()
+	const oneWay = 20 * time.Millisecond
+	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
+		time.Sleep(10 * time.Second) // connected
+		for round := range 20 {
+			time.Sleep(time.Duration(round) * 7 * time.Second / 10) // at any moment of a receive
+			s.account.OnNext(batchtest.ThrottleFor(90 * time.Second))
+			s.task(t, fmt.Sprintf("closes%d", round))
+			time.Sleep(10 * oneWay)
+			equal(t, "closed gates", len(s.status().ClosedGates), 1)
+			waiting := []string{fmt.Sprintf("a%d", round), fmt.Sprintf("b%d", round)}
+			s.task(t, waiting...)
+			time.Sleep(time.Second)
+			for _, id := range waiting {
+				delivered, _ := s.deliveries(id)
+				equal(t, id+" was delivered while the gate is closed", delivered, 0)
+			}
+			s.until(t, 10*time.Minute, "an empty queue", empty)
+			time.Sleep(time.Minute) // the gate has opened wholly
+		}
+		equal(t, "burned deliveries", s.burned(), 0)
+		equal(t, "clients replaced", s.metric(t, "client_replacements_total"), 0.0)
+	}, func(s *stack) { s.dial = distant(s.bus.Dial, oneWay) })
+}
+
+// A pause by a person does the same, and a stop during it finds nothing to wait for.
+func TestPauseTakesBackItsCredit(t *testing.T) {
+	t.Parallel()
+	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
+		for round := range 5 {
+			time.Sleep(10 * time.Second)
+			s.worker.Pause("ada")
+			time.Sleep(time.Second)
+			id := fmt.Sprintf("a%d", round)
+			s.task(t, id)
+			time.Sleep(time.Hour)
+			delivered, _ := s.deliveries(id)
+			equal(t, "deliveries during the pause", delivered, 0)
+			s.worker.Resume()
+			s.until(t, time.Second, "an empty queue", empty)
+		}
+	})
+}
