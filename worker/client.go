@@ -68,7 +68,6 @@ type client struct {
 	idle  chan struct{} // closed once the client ended and calls is empty, under mu
 	cause string        // the metric label of the first failure, under mu
 	lent  lent          // since the last receive, under mu
-	back  bool          // that has been taken back, and no more is lent until lend, under mu
 }
 
 func newClient(c *connection, stuck *atomic.Int64, count func(error)) *client {
@@ -136,9 +135,6 @@ func (c *client) leave(k *sdkCall) {
 func (c *client) owes(l lent) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.back {
-		l.gone = l.out
-	}
 	c.lent = l
 }
 
@@ -162,11 +158,11 @@ func (c *client) recalled(limit time.Duration) bool {
 		return false
 	}
 	sleep(c.ctx, handedOver)
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.back, c.lent.gone = true, c.lent.out
 	return true
 }
+
+// recalling tells whether credit is being taken back, or has been and lend has not been called since.
+func (c *client) recalling() bool { return c.credit != nil && c.credit.recalling() }
 
 // lend ends a recall, so that credit for n messages can be given. It ends a client whose broker does not answer, and one whose
 // SDK takes so much for lent by now that it gives no more.
@@ -174,13 +170,13 @@ func (c *client) lend(n int) {
 	if c.credit == nil {
 		return
 	}
-	if c.credit.recalling() {
+	if c.recalling() {
 		if !c.recalled(recallLimit) || !c.credit.resume() {
 			c.fail("probe", errKept)
 			return
 		}
 		c.mu.Lock()
-		c.back = false
+		c.lent.gone = c.lent.out
 		c.mu.Unlock()
 	}
 	if n+c.owed().gone > mostCredit {

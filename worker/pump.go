@@ -9,6 +9,7 @@ import (
 	"errors"
 	"math"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
@@ -189,7 +190,7 @@ func (w *Worker) wish(ctx context.Context, c *client, careful bool) (n int, clos
 	if careful {
 		n = min(n, 1)
 	}
-	if out > n {
+	if out > n || out > 0 && c.recalling() {
 		w.collect(c)
 	}
 	if c.lend(n); c.ctx.Err() != nil {
@@ -217,6 +218,7 @@ func ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-c
 	defer cancel()
 	done := make(chan struct{})
 	defer close(done)
+	var recalled atomic.Bool
 	go func() {
 		select {
 		case <-closing:
@@ -225,7 +227,7 @@ func ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-c
 			return
 		}
 		if c.credit != nil {
-			c.recalled(recallLimit)
+			recalled.Store(c.recalled(recallLimit))
 		}
 		cancel()
 	}()
@@ -234,7 +236,11 @@ func ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-c
 		c.owes(nothing) // a link that fails takes its credit with it
 		msgs, err := c.receiver.ReceiveMessages(ctx, n+gone, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
 		if len(msgs) > 0 || idle(err) {
-			c.owes(lent{out: n + gone - len(msgs), gone: gone, since: time.Now()})
+			left := lent{out: n + gone - len(msgs), gone: gone, since: time.Now()}
+			if len(msgs) == 0 && recalled.Load() { // nor is any on its way through the SDK
+				left.gone = left.out
+			}
+			c.owes(left)
 		}
 		return msgs, err
 	}, late)

@@ -2,6 +2,8 @@ package worker_test
 
 import (
 	"fmt"
+	"math/rand/v2"
+	"net/http"
 	"testing"
 	"time"
 
@@ -55,4 +57,30 @@ func TestPauseTakesBackItsCredit(t *testing.T) {
 			s.until(t, time.Second, "an empty queue", empty)
 		}
 	})
+}
+
+// P7: however often a gate closes while messages arrive, credit is neither lost nor made. Each closing that found deliveries
+// inside the SDK used to add as many to all later receives.
+func TestCreditStaysWhatItIsOverManyClosings(t *testing.T) {
+	t.Parallel()
+	const concurrency, buffer = 8, 2
+	inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
+		s.account.OnNext(batchtest.Delay(50*time.Millisecond), batchtest.Keep())
+		s.account.OnNext(batchtest.Status(http.StatusServiceUnavailable, "", batchtest.NoRetryAfter), batchtest.Keep(), batchtest.EveryNth(40))
+		most := 0
+		for n := range 2000 {
+			for k := range 1 + rand.IntN(16) {
+				s.task(t, fmt.Sprintf("t%05d-%d", n, k))
+				time.Sleep(rand.N(2 * time.Millisecond))
+				most = max(most, s.queue.Counts().Locked)
+			}
+			time.Sleep(rand.N(4 * time.Second))
+			most = max(most, s.queue.Counts().Locked)
+		}
+		if most > concurrency+buffer {
+			t.Errorf("%d locks at once; want at most %d", most, concurrency+buffer)
+		}
+		s.until(t, time.Hour, "an empty queue", empty)
+		equal(t, "burned deliveries", s.burned(), 0)
+	}, func(s *stack) { s.config.Concurrency, s.config.ReadyBuffer = concurrency, buffer })
 }

@@ -47,7 +47,7 @@ const (
 	Deaf
 	// StoredTwice: the broker makes two messages of one that was sent.
 	StoredTwice
-	// LockEnded: the broker ends the lock of a message early, whatever its holder was told.
+	// LockEnded: the broker ends the lock of a message early, whatever its holder was told. Without a message it met none.
 	LockEnded
 	// Doubled: the broker sends a delivery twice under one lock. It excuses none, and is two deliveries to its worker.
 	Doubled
@@ -59,7 +59,7 @@ type Fault struct {
 	At   time.Time
 	// Until is the end of a fault that lasts; zero: a moment.
 	Until time.Time
-	// Message limits it to the messages with this id.
+	// Message limits it to the messages with this id; "" is all of them, but none for LockEnded.
 	Message string
 	// Name is what it is called, for the reader only.
 	Name string

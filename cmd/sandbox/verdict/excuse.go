@@ -49,7 +49,8 @@ func (h *history) excuse() {
 // reason returns the excuse and since when the worker did not hold the lock any more.
 func (h *history) reason(k *lock) (excuse, time.Time) {
 	for _, f := range h.Faults {
-		if f.Kind == LockEnded && f.concerns(k) && f.touches(k.from, k.to) {
+		// One without a message met the renewal of a lock that does not exist, with which a worker asks whether the broker is well.
+		if f.Kind == LockEnded && f.Message == k.message && f.touches(k.from, k.to) {
 			return ended, k.to
 		}
 	}
