@@ -48,7 +48,7 @@ func (s *stockpile) CompleteMessage(context.Context, *azservicebus.ReceivedMessa
 // It measures alone: allocations are counted for the whole process. The least of some runs counts: the runtime and the
 // race detector, which empties pools at random, only ever add.
 func TestDeliveryCostsFewAllocations(t *testing.T) {
-	const most = 26
+	const most = 30 // 21 to 24 on a quiet machine
 	least := math.Inf(1)
 	for range 5 {
 		least = min(least, allocationsEach(t))

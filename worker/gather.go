@@ -67,6 +67,17 @@ func (c *gatheredConn) Write(p []byte) (int, error) {
 	}
 }
 
+// interject writes between the writes of the connection's owner, whose deadline may be long past.
+func (c *gatheredConn) interject(p []byte, limit time.Duration) error {
+	c.mu.Lock()
+	if until := time.Now().Add(limit); !c.deadline.IsZero() && c.deadline.Before(until) {
+		c.deadline = until
+	}
+	c.mu.Unlock()
+	_, err := c.Write(p)
+	return err
+}
+
 // wait waits until something has been sent.
 func (c *gatheredConn) wait(deadline time.Time) error {
 	var late <-chan time.Time

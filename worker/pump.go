@@ -214,7 +214,7 @@ func (w *Worker) ask(ctx context.Context, c *client, n int, limit time.Duration,
 // ask gives late what comes when the receive has been given up. When ctx ends, or closing, the credit is taken back before the
 // receive ends: between receives the SDK would give back what comes, and the broker send it again, as fast as they can.
 func ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-chan struct{}, late func([]*azservicebus.ReceivedMessage)) ([]*azservicebus.ReceivedMessage, error) {
-	wish, cancel := context.WithCancel(context.WithoutCancel(ctx))
+	wish, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	done := make(chan struct{})
 	defer close(done)

@@ -76,7 +76,7 @@ func (t *transport) connect(ctx context.Context, args azservicebus.NewWebSocketC
 	}
 	t.arrived.Add(1)
 	gathered := newGatheredConn(conn)
-	t.credit.write = gathered.Write
+	t.credit.write = func(p []byte) error { return gathered.interject(p, recallLimit) }
 	return t.keep(&watchedConn{Conn: &drainableConn{gathered, &t.credit}, watch: frameWatch{other: t.watch}, arrived: &t.arrived, tell: t.remember})
 }
 

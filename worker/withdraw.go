@@ -33,13 +33,13 @@ const (
 // channel stands for it. Its methods are safe for concurrent use.
 type withdrawal struct {
 	mu      sync.Mutex
-	write   func([]byte) (int, error) // to the broker; set before use
-	channel uint16                    // of the receive link, under mu
-	known   bool                      // channel is, under mu
-	last    []int64                   // the fields of the last flow that granted credit, nil before it, under mu
-	granted uint32                    // the broker's delivery count up to which it may deliver, under mu
-	ahead   uint32                    // of the SDK's delivery count is the broker's, by so much credit given up, under mu
-	settled bool                      // ahead is to be found out by the next flow, under mu
+	write   func([]byte) error // to the broker; set before use
+	channel uint16             // of the receive link, under mu
+	known   bool               // channel is, under mu
+	last    []int64            // the fields of the last flow that granted credit, nil before it, under mu
+	granted uint32             // the broker's delivery count up to which it may deliver, under mu
+	ahead   uint32             // of the SDK's delivery count is the broker's, by so much credit given up, under mu
+	settled bool               // ahead is to be found out by the next flow, under mu
 	// answered is closed when the broker has given up what it was asked to. It is nil unless credit is being recalled; in that
 	// time no flow grants anything. Under mu.
 	answered chan struct{}
@@ -62,7 +62,7 @@ func (w *withdrawal) recall() <-chan struct{} {
 	}
 	f := flowFrame(w.last, true, w.channel)
 	w.mu.Unlock()
-	_, _ = w.write(f) // a connection that fails has no credit
+	_ = w.write(f) // a connection that fails has no credit
 	return answered
 }
 

@@ -70,10 +70,9 @@ func (h *history) uncertain() (wrong []string) {
 				need++
 			}
 		}
-		given, acted := 0, false
+		given, acted := 0, h.acted(key)
 		for _, c := range h.calls[key] {
-			acted = acted || c.Acted
-			read := acted && c.Operation == batchtest.GetTask && c.Status == http.StatusOK // it showed a completed task
+			read := !acted.IsZero() && !c.Time.Before(acted) && c.Operation == batchtest.GetTask && c.Status == http.StatusOK // it showed a completed task
 			if (answers(c) || read) && !c.Time.After(last) {
 				given++
 			}
@@ -83,6 +82,16 @@ func (h *history) uncertain() (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// acted returns when a call first ended the task, zero if none did. Of calls in the same moment the log does not tell the order.
+func (h *history) acted(key string) (first time.Time) {
+	for _, c := range h.calls[key] {
+		if c.Acted && (first.IsZero() || c.Time.Before(first)) {
+			first = c.Time
+		}
+	}
+	return first
 }
 
 // completed returns when the last of the request's messages was completed, zero when none was.

@@ -98,6 +98,22 @@ func TestNothingIsHeldAgainstAHealthyRun(t *testing.T) {
 	}
 }
 
+// A request may read that its task is completed in the very moment in which another one's call has ended it.
+func TestReadInTheMomentOfTheEndIsAnAnswer(t *testing.T) {
+	t.Parallel()
+	w := healthy()
+	end := w.Calls[0]
+	read := end
+	read.Operation, read.Status, read.Acted = batchtest.GetTask, http.StatusOK, false
+	end.Status, end.Acted = 0, true
+	w.Calls = slices.Insert(w.Calls[1:], 0, read, end)
+	for _, l := range w.judge().Lines {
+		if l.ID == "P2" && !l.Holds {
+			t.Error(l.Detail)
+		}
+	}
+}
+
 // Each way of breaking one promise, and no other line may fail for it.
 func TestEachBreachFailsItsOwnLine(t *testing.T) {
 	t.Parallel()
