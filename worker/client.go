@@ -35,11 +35,9 @@ const (
 type lent struct {
 	// out is what the broker may still deliver. Of it gone has been taken back, which the SDK does not know.
 	out, gone int
-	since     time.Time
+	asked     time.Time // when the last receive began
+	since     time.Time // when it ended
 }
-
-// nothing is what a link that failed has taken with it.
-var nothing lent
 
 // real is what the broker may still deliver.
 func (l lent) real() int { return l.out - l.gone }

@@ -108,22 +108,22 @@ func (w *Worker) collect(c *client) {
 // collect gives admit what it takes. Where credit cannot be withdrawn it takes what arrives until nothing does; what came
 // longer ago than collectLimit the SDK has given back by itself.
 func collect(c *client, admit func([]*azservicebus.ReceivedMessage)) {
-	lent := c.owed()
-	if lent.real() == 0 {
+	owed := c.owed()
+	if owed.real() == 0 {
 		return
 	}
 	limit, end := collectLimit, (<-chan struct{})(nil)
 	if c.credit != nil {
 		end = c.credit.recall()
 	} else {
-		defer c.owes(nothing)
-		if limit = quietLimit; time.Since(lent.since) > collectLimit {
+		defer c.owes(lent{})
+		if limit = quietLimit; time.Since(owed.since) > collectLimit {
 			return
 		}
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), collectLimit)
 	defer cancel()
-	for n := lent.real(); n > 0; n = c.owed().real() {
+	for n := owed.real(); n > 0; n = c.owed().real() {
 		msgs, _ := ask(ctx, c, n, limit, end, admit)
 		if admit(msgs); len(msgs) == 0 {
 			return

@@ -56,7 +56,7 @@ func (w *Worker) hold(d *delivery) *lock {
 	l.deadline = d.received.Add(w.config.MaxLock)
 	l.mu.Lock() // the timer may fire before it is assigned
 	defer l.mu.Unlock()
-	l.expires = granted(d.msg.LockedUntil, d.received)
+	l.expires = grantedSince(d.msg.LockedUntil, d.asked, d.received)
 	l.timer = time.AfterFunc(l.due(d.received), l.renew)
 	return l
 }
@@ -92,10 +92,15 @@ func stillHeld(ctx context.Context) bool {
 
 // granted returns when a lock ends that the broker has granted just now, on this machine's monotonic clock: from here on, a
 // clock that is set does not matter.
-func granted(until *time.Time, now time.Time) time.Time {
-	left := shortestLock
+func granted(until *time.Time, now time.Time) time.Time { return grantedSince(until, now, now) }
+
+// grantedSince is granted for a lock that was asked for at asked, and may have been granted at any time after. What lasted for
+// longer than any receive does has met a standstill of the process, and so much less is sure.
+func grantedSince(until *time.Time, asked, now time.Time) time.Time {
+	sure := min(shortestLock, max(0, shortestLock+pollLimit+guardMargin-now.Sub(asked)))
+	left := sure
 	if until != nil && until.Sub(now) <= longestLock { // longer was not granted: then nothing is known but the least
-		left = max(until.Sub(now), shortestLock)
+		left = max(until.Sub(now), sure)
 	}
 	return now.Add(left)
 }

@@ -202,6 +202,23 @@ func TestGrantedTimeIsBoundedByWhatServiceBusGrants(t *testing.T) {
 	})
 }
 
+// A process that stood still with a message on its way finds a lock that may have ended long ago, and takes no clock for wrong.
+func TestGrantedTimeShrinksByAStandstill(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for lasted, want := range map[time.Duration]time.Duration{
+		0: shortestLock, pollLimit + guardMargin: shortestLock, pollLimit + guardMargin + time.Second: shortestLock - time.Second,
+		time.Minute: 0, time.Hour: 0,
+	} {
+		past := now.Add(-time.Second)
+		for _, until := range []*time.Time{nil, &past} {
+			equal(t, "time left after "+lasted.String(), grantedSince(until, now.Add(-lasted), now).Sub(now), want)
+		}
+		alive := now.Add(30 * time.Second)
+		equal(t, "time left of a lock that lives", grantedSince(&alive, now.Add(-lasted), now).Sub(now), 30*time.Second)
+	}
+}
+
 // A message that waits for a handler holds a lock too: it is renewed, and when it is lost nobody works on the message.
 func TestLockOfAWaitingMessage(t *testing.T) {
 	t.Parallel()

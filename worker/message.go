@@ -35,6 +35,7 @@ type delivery struct {
 	msg      *azservicebus.ReceivedMessage
 	message  handler.Message
 	received time.Time
+	asked    time.Time // when the receive began that brought it: before that, it was not locked for us
 	size     int
 	lock     lock
 	left     time.Duration  // of the lock when the work had its outcome
@@ -57,7 +58,11 @@ type delivery struct {
 }
 
 func newDelivery(c *client, m *azservicebus.ReceivedMessage) *delivery {
-	d := &delivery{client: c, msg: m, received: time.Now()}
+	now := time.Now()
+	d := &delivery{client: c, msg: m, received: now, asked: now}
+	if c != nil && !c.owed().asked.IsZero() {
+		d.asked = c.owed().asked
+	}
 	body := bodyOf(m)
 	d.size = len(body)
 	if body == nil && m.RawAMQPMessage != nil {

@@ -233,10 +233,10 @@ func ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-c
 	}()
 	asked, gone := time.Now(), c.owed().gone
 	msgs, err := doOrLate(wish, c, limit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
-		c.owes(nothing) // a link that fails takes its credit with it
+		c.owes(lent{asked: asked}) // a link that fails takes its credit with it
 		msgs, err := c.receiver.ReceiveMessages(ctx, n+gone, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
 		if len(msgs) > 0 || idle(err) {
-			left := lent{out: n + gone - len(msgs), gone: gone, since: time.Now()}
+			left := lent{out: n + gone - len(msgs), gone: gone, asked: asked, since: time.Now()}
 			if len(msgs) == 0 && recalled.Load() { // nor is any on its way through the SDK
 				left.gone = left.out
 			}
