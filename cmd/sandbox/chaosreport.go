@@ -155,7 +155,7 @@ func (c *chaos) judge() chaosReport {
 
 // evidence is what the two services and the fleet have written down.
 func (c *chaos) evidence() verdict.Evidence {
-	e := verdict.Evidence{Workers: c.fleet.alive(), Faults: c.storm.struck.faults, Concurrency: c.Concurrency, Grace: c.Grace, Recorded: c.fleet.records() - c.before}
+	e := verdict.Evidence{Workers: c.fleet.alive(), Faults: c.storm.struck.faults, Concurrency: c.Concurrency, Grace: c.Grace, Lock: c.Lock, Recorded: c.fleet.records() - c.before}
 	for _, q := range c.requests[:c.accepted] {
 		e.Requests = append(e.Requests, q.expected())
 	}

@@ -9,7 +9,7 @@ import (
 // judge has the run judged, and reports it.
 func (d *demo) judge() report {
 	counted := outcomes(d.registries)
-	e := verdict.Evidence{Workers: d.workers, Faults: d.struck.all(), Concurrency: d.Concurrency, Grace: d.settings.Worker.Grace}
+	e := verdict.Evidence{Workers: d.workers, Faults: d.struck.all(), Concurrency: d.Concurrency, Grace: d.settings.Worker.Grace, Lock: lockDuration}
 	for _, n := range counted {
 		e.Recorded += n
 	}

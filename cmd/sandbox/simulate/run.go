@@ -24,6 +24,8 @@ const (
 	// endpoint leads to the account whatever it says. That of a machine's own simulator needs no credential.
 	endpoint    = "http://localhost:5380"
 	concurrency = 16
+	// lockDuration is that of production.
+	lockDuration = time.Minute
 	// afterwards is how long the workers may need to finish what is left when nothing more arrives or breaks: a request that
 	// met many failures waits for up to a quarter of an hour at a time, or as long as Batch asked for.
 	afterwards = 24 * time.Hour
@@ -105,7 +107,7 @@ func Run(ctx context.Context, c Config) (result Result) {
 }
 
 func (s *simulation) run(cancelled func() bool, b *beat, result *Result) {
-	bus, err := servicebustest.Start(servicebustest.WithQueue(queueName, servicebustest.QueueConfig{RequiresDuplicateDetection: s.Seed%3 == 0}))
+	bus, err := servicebustest.Start(servicebustest.WithQueue(queueName, servicebustest.QueueConfig{LockDuration: lockDuration, RequiresDuplicateDetection: s.Seed%3 == 0}))
 	if err != nil {
 		panic(err)
 	}
@@ -162,7 +164,7 @@ func (s *simulation) finish(ctx context.Context) (problem string) {
 }
 
 func (s *simulation) judge(result *Result) {
-	e := verdict.Evidence{Requests: s.requests, Faults: s.faults, Concurrency: concurrency, Grace: app.Defaults().Worker.Grace}
+	e := verdict.Evidence{Requests: s.requests, Faults: s.faults, Concurrency: concurrency, Grace: app.Defaults().Worker.Grace, Lock: lockDuration}
 	for _, r := range s.fleet.all {
 		n := r.recorded
 		if !r.network.ended() {

@@ -83,6 +83,8 @@ type Evidence struct {
 	// Concurrency and Grace are what each worker was told.
 	Concurrency int
 	Grace       time.Duration
+	// Lock is how long the queue grants a lock for.
+	Lock time.Duration
 	// Recorded is the number of outcomes that the workers recorded, for P10.
 	Recorded int
 

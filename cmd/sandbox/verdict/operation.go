@@ -140,8 +140,22 @@ func (h *history) p10() Line {
 		seen, doubled, unheard, died, h.Recorded)
 }
 
-// diedWith tells whether the delivery's record may have died with its worker: it was held at a kill, or had just ended.
+// diedWith tells whether the delivery's record may have died with its worker: it was held at a kill, or had just ended, or its
+// worker did not know yet that the broker had ended it.
 func (h *history) diedWith(k *lock) bool {
 	return k.end != servicebustest.EventReleased && k.excuse != onTheWire && k.excuse != deaf &&
-		slices.ContainsFunc(h.Workers, func(w Worker) bool { return w.killed() && k.covers(w.Ended, moment) })
+		slices.ContainsFunc(h.Workers, func(w Worker) bool {
+			return w.killed() && (k.covers(w.Ended, moment) || h.believedIn(k, w))
+		})
+}
+
+// believedIn tells whether a worker may have been killed while it believed in a lock that the broker had ended on its own. Its
+// holder is told when it uses the lock next, and believes in what it was granted until then. Whoever uses it after the kill is
+// another worker.
+func (h *history) believedIn(k *lock, w Worker) bool {
+	until := k.granted.Add(h.Lock)
+	if k.used.After(k.to) {
+		until = k.used
+	}
+	return k.excuse == ended && !w.Started.After(k.from) && !w.Ended.Before(later(k.from, k.used)) && !w.Ended.After(until.Add(moment))
 }

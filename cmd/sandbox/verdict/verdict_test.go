@@ -71,7 +71,7 @@ func healthy() *world {
 		{ID: "bad", Job: "j", Task: "bad", DeadLetter: []string{"invalid_message"}, Hostile: true},
 	}
 	w.Workers = []Worker{{Started: start, Stopped: at(100), Ended: at(101)}}
-	w.Concurrency, w.Grace, w.Recorded = 4, 30*time.Second, 4
+	w.Concurrency, w.Grace, w.Lock, w.Recorded = 4, 30*time.Second, lockSeconds*time.Second, 4
 	w.Dead = []servicebustest.StoredMessage{{ID: "bad", Reason: "invalid_message", Description: "body: not JSON"}}
 	w.Calls = []batchtest.Call{called("plain", 1, 204, ""), called("slow", 2, 429, "TooManyRequests"), called("slow", 70, 204, "")}
 	w.MaxInFlight = 2
@@ -292,6 +292,38 @@ func TestCallIsRepeatedAfterAKill(t *testing.T) {
 	w.Recorded--
 	if v := w.judge(); !v.Holds() {
 		t.Errorf("%q\n%+v", v.Broken(), v.Lines)
+	}
+}
+
+// A worker that was not told that the broker ended its lock works on, and what it would have recorded dies with it.
+func TestRecordOfALockThatTheBrokerEndedDiesWithItsWorker(t *testing.T) {
+	t.Parallel()
+	const never = 0
+	for name, c := range map[string]struct {
+		started, told, killed float64
+		breaks                []string
+	}{
+		"not told before the kill":             {0, never, 50, nil},
+		"told as it was killed":                {0, 49.5, 50, nil},
+		"told after the kill, so another's":    {0, 51, 50, []string{"P10"}},
+		"told long before the kill":            {0, 30, 50, []string{"P10"}},
+		"killed after all that it was granted": {0, never, 65, []string{"P10"}},
+		"started after the delivery":           {5, never, 50, []string{"P10"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := healthy()
+			w.plain = sent("plain", 1).note(servicebustest.EventDelivered, 1).note(servicebustest.EventLockExpired, 6)
+			if c.told != never {
+				w.plain.note(servicebustest.EventSettleRefused, c.told)
+			}
+			w.plain.note(servicebustest.EventDelivered, 70).note(servicebustest.EventCompleted, 71) // and one of two is recorded
+			w.Faults = []Fault{{Kind: LockEnded, At: at(1), Message: "plain"}}
+			w.Workers = append(w.Workers, Worker{Started: at(c.started), Ended: at(c.killed)})
+			if v := w.judge(); !slices.Equal(v.Broken(), c.breaks) || v.Excused != (Excused{Ended: 1}) {
+				t.Errorf("broken: %q, want %q\n%+v", v.Broken(), c.breaks, v.Lines)
+			}
+		})
 	}
 }
 
