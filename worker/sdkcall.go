@@ -42,6 +42,7 @@ type sdkCall struct {
 	timer   *time.Timer   // to the deadline, then to the end of the margin, under mu
 	done    chan struct{} // made when it is asked for, under mu
 	err     error         // why the context ended, under mu
+	ended   time.Time     // and when, under mu
 	decided bool          // it came back in time, or it was given up, under mu
 	overdue *time.Timer   // counts it as stuck once it has been given up long ago, under mu
 }
@@ -89,7 +90,8 @@ func (k *sdkCall) due() {
 		return
 	}
 	k.mu.Lock()
-	if k.decided {
+	// The timer may have fired for the deadline in the moment in which another ended the context, and is set anew by now.
+	if k.decided || time.Since(k.ended) < guardMargin {
 		k.mu.Unlock()
 		return
 	}
@@ -107,7 +109,7 @@ func (k *sdkCall) end(err error) bool {
 	if k.err != nil {
 		return false
 	}
-	k.err = err
+	k.err, k.ended = err, time.Now()
 	if k.done != nil {
 		close(k.done)
 	}

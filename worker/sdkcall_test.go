@@ -170,3 +170,22 @@ func TestCrewEndsWithItsWork(t *testing.T) {
 		equal(t, "done", done.Load(), 14)
 	})
 }
+
+// The deadline's timer may fire in the moment in which another ends the context: that has used up no part of the margin yet.
+func TestCallThatIsEndedAtItsDeadlineHasItsMarginStill(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		c, _ := lonelyClient()
+		var hung atomic.Int32
+		k := &sdkCall{client: c, hung: func() { hung.Add(1) }}
+		k.begin(time.Minute)
+		k.end(context.Canceled)
+		k.due() // the timer, as if it had fired before it was set anew
+		equal(t, "given up at once", hung.Load(), 0)
+		time.Sleep(guardMargin)
+		synctest.Wait()
+		equal(t, "given up after the margin", hung.Load(), 1)
+		k.back()
+		c.fail("", context.Canceled)
+	})
+}
