@@ -143,10 +143,10 @@ func (c *client) owed() lent {
 	return c.lent
 }
 
-// recalled takes back the credit that is out. It tells whether, within limit, the broker has given it up, and the SDK has seen
-// that.
-func (c *client) recalled(limit time.Duration) bool {
-	timer := time.NewTimer(limit)
+// takeBack takes the credit back that is out. It tells whether, within recallLimit, the broker has given it up and the SDK has
+// seen that.
+func (c *client) takeBack() bool {
+	timer := time.NewTimer(recallLimit)
 	defer timer.Stop()
 	select {
 	case <-c.credit.recall():
@@ -169,7 +169,7 @@ func (c *client) lend(n int) {
 		return
 	}
 	if c.recalling() {
-		if !c.recalled(recallLimit) || !c.credit.resume() {
+		if !c.takeBack() || !c.credit.resume() {
 			c.fail("probe", errKept)
 			return
 		}

@@ -47,8 +47,9 @@
 // # Gates
 //
 // What one call learns about an account holds for all: gate.go. While the gate of the only account is closed no credit is
-// issued, and what is out is taken back (withdraw.go), so an outage leaves the queue where it is: in the queue. After throttling an account gets half as many calls at
-// once as before, and then additively more (climb.go); admit.go is what the gates let through.
+// issued, and what is out is taken back (withdraw.go), so an outage leaves the queue where it is: in the queue. After
+// throttling an account gets half as many calls at once as before, and then additively more (climb.go); admit.go is what the
+// gates let through.
 //
 // # Speed
 //

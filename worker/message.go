@@ -60,8 +60,10 @@ type delivery struct {
 func newDelivery(c *client, m *azservicebus.ReceivedMessage) *delivery {
 	now := time.Now()
 	d := &delivery{client: c, msg: m, received: now, asked: now}
-	if c != nil && !c.owed().asked.IsZero() {
-		d.asked = c.owed().asked
+	if c != nil {
+		if asked := c.owed().asked; !asked.IsZero() {
+			d.asked = asked
+		}
 	}
 	body := bodyOf(m)
 	d.size = len(body)

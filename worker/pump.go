@@ -9,7 +9,6 @@ import (
 	"errors"
 	"math"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
@@ -179,7 +178,7 @@ func (w *Worker) fetch(ctx context.Context) *client {
 }
 
 // wish waits until there is something to ask c for, and returns how many messages; 0 when it has to be asked anew. What is out
-// beyond that is taken back first: a limit has fallen, or a gate has closed.
+// beyond that is taken back first: a limit has fallen, or a gate has closed. What has begun to be taken back is seen to its end.
 func (w *Worker) wish(ctx context.Context, c *client, careful bool) (n int, closing <-chan struct{}) {
 	out := c.owed().real()
 	n, closing = w.pump.wait(ctx, out)
@@ -190,7 +189,7 @@ func (w *Worker) wish(ctx context.Context, c *client, careful bool) (n int, clos
 	if careful {
 		n = min(n, 1)
 	}
-	if out > n || out > 0 && c.recalling() {
+	if out > n || c.recalling() {
 		w.collect(c)
 	}
 	if c.lend(n); c.ctx.Err() != nil {
@@ -214,11 +213,10 @@ func (w *Worker) ask(ctx context.Context, c *client, n int, limit time.Duration,
 // ask gives late what comes when the receive has been given up. When ctx ends, or closing, the credit is taken back before the
 // receive ends: between receives the SDK would give back what comes, and the broker send it again, as fast as they can.
 func ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-chan struct{}, late func([]*azservicebus.ReceivedMessage)) ([]*azservicebus.ReceivedMessage, error) {
-	wish, cancel := context.WithCancel(context.Background())
+	wanted, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	done := make(chan struct{})
 	defer close(done)
-	var recalled atomic.Bool
 	go func() {
 		select {
 		case <-closing:
@@ -227,24 +225,20 @@ func ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-c
 			return
 		}
 		if c.credit != nil {
-			recalled.Store(c.recalled(recallLimit))
+			c.takeBack()
 		}
 		cancel()
 	}()
 	asked, gone := time.Now(), c.owed().gone
-	msgs, err := doOrLate(wish, c, limit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
+	msgs, err := doOrLate(wanted, c, limit, func(ctx context.Context) ([]*azservicebus.ReceivedMessage, error) {
 		c.owes(lent{asked: asked}) // a link that fails takes its credit with it
 		msgs, err := c.receiver.ReceiveMessages(ctx, n+gone, &azservicebus.ReceiveMessagesOptions{TimeAfterFirstMessage: afterFirst})
 		if len(msgs) > 0 || idle(err) {
-			left := lent{out: n + gone - len(msgs), gone: gone, asked: asked, since: time.Now()}
-			if len(msgs) == 0 && recalled.Load() { // nor is any on its way through the SDK
-				left.gone = left.out
-			}
-			c.owes(left)
+			c.owes(lent{out: n + gone - len(msgs), gone: gone, asked: asked, since: time.Now()})
 		}
 		return msgs, err
 	}, late)
-	if idle(err) && wish.Err() == nil && c.ctx.Err() == nil && time.Since(asked) < limit {
+	if idle(err) && wanted.Err() == nil && c.ctx.Err() == nil && time.Since(asked) < limit {
 		return nil, errEarly // taken for idleness it would be repeated at once, for ever
 	}
 	return msgs, err

@@ -39,7 +39,7 @@ type withdrawal struct {
 	last    []int64            // the fields of the last flow that granted credit, nil before it, under mu
 	granted uint32             // the broker's delivery count up to which it may deliver, under mu
 	ahead   uint32             // of the SDK's delivery count is the broker's, by so much credit given up, under mu
-	settled bool               // ahead is to be found out by the next flow, under mu
+	stale   bool               // ahead is, until the next flow tells the SDK's count; under mu
 	// answered is closed when the broker has given up what it was asked to. It is nil unless credit is being recalled; in that
 	// time no flow grants anything. Under mu.
 	answered chan struct{}
@@ -48,22 +48,26 @@ type withdrawal struct {
 // recall asks for the credit that is out, unless that has been done. The channel is closed when the broker has given it up:
 // what it has delivered until then has been read. No more is granted until resume.
 func (w *withdrawal) recall() <-chan struct{} {
-	w.mu.Lock()
-	if w.answered != nil {
-		defer w.mu.Unlock()
-		return w.answered
+	answered, question := w.begin()
+	if question != nil {
+		_ = w.write(question) // a connection that fails has no credit
 	}
-	answered := make(chan struct{})
-	w.answered = answered
-	if w.last == nil {
-		defer w.mu.Unlock()
-		close(answered)
-		return answered
-	}
-	f := flowFrame(w.last, true, w.channel)
-	w.mu.Unlock()
-	_ = w.write(f) // a connection that fails has no credit
 	return answered
+}
+
+// begin returns what to write, nil if that has been written or nothing is out.
+func (w *withdrawal) begin() (answered <-chan struct{}, question []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.answered == nil {
+		w.answered = make(chan struct{})
+		if w.last == nil {
+			close(w.answered)
+		} else {
+			question = flowFrame(w.last, true, w.channel)
+		}
+	}
+	return w.answered, question
 }
 
 // recalling tells whether a recall has not been ended.
@@ -80,7 +84,7 @@ func (w *withdrawal) resume() bool {
 	if w.answered == nil || !isOver(w.answered) {
 		return false
 	}
-	w.answered, w.settled = nil, w.last != nil
+	w.answered, w.stale = nil, w.last != nil
 	return true
 }
 
@@ -117,8 +121,8 @@ func (w *withdrawal) flow(frame []byte, f []int64, channel uint16) []byte {
 		return frame
 	}
 	delivered := uint32(f[flowDeliveryCount])
-	if w.settled {
-		w.ahead, w.settled = w.granted-delivered, false
+	if w.stale {
+		w.ahead, w.stale = w.granted-delivered, false
 	}
 	delivered += w.ahead
 	f[flowDeliveryCount] = int64(delivered)
@@ -164,12 +168,11 @@ func flowFrame(f []int64, drain bool, channel uint16) []byte {
 		}
 		list = binary.BigEndian.AppendUint32(append(list, 0x70), uint32(v))
 	}
-	list = append(list, 0x40) // available: not ours to say
+	said := byte(0x42) // false
 	if drain {
-		list = append(list, 0x41)
-	} else {
-		list = append(list, 0x42)
+		said = 0x41
 	}
+	list = append(list, 0x40, said) // available is not ours to say
 	body := append([]byte{0, 0x53, performativeFlow, 0xd0}, binary.BigEndian.AppendUint32(nil, uint32(len(list)))...)
 	body = append(body, list...)
 	frame := binary.BigEndian.AppendUint32(nil, uint32(frameHeader+len(body)))

@@ -103,7 +103,7 @@ func (c sendCommand) read(ctx context.Context, std streams) ([]worker.Outgoing, 
 	}
 	messages := make([]worker.Outgoing, len(r.bodies))
 	for i, body := range r.bodies {
-		messages[i] = worker.Outgoing{Body: body, TimeToLive: c.ttl()}
+		messages[i] = worker.Outgoing{Body: body, TimeToLive: deref(c.TTL)}
 	}
 	return messages, nil
 }

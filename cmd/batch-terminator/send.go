@@ -87,8 +87,8 @@ func (c sendCommand) run(ctx context.Context, env app.Environment, std streams, 
 
 // messages returns what to publish, every request checked.
 func (c sendCommand) messages(ctx context.Context, std streams) ([]worker.Outgoing, error) {
-	if c.TTL != nil && *c.TTL <= 0 {
-		return nil, usageError{fmt.Errorf("--ttl: %v; want more than 0s", *c.TTL)}
+	if err := aboveZero("--ttl", c.TTL); err != nil {
+		return nil, err
 	}
 	if c.Request.Job == "" {
 		if c.Request != (requestFlags{}) {
@@ -100,15 +100,7 @@ func (c sendCommand) messages(ctx context.Context, std streams) ([]worker.Outgoi
 	if err != nil {
 		return nil, usageError{err}
 	}
-	return []worker.Outgoing{{Body: body, MessageID: c.Request.MessageID, TimeToLive: c.ttl()}}, nil
-}
-
-// ttl is 0 for the queue's own.
-func (c sendCommand) ttl() time.Duration {
-	if c.TTL == nil {
-		return 0
-	}
-	return *c.TTL
+	return []worker.Outgoing{{Body: body, MessageID: c.Request.MessageID, TimeToLive: deref(c.TTL)}}, nil
 }
 
 // summary is what -o json prints.
