@@ -48,8 +48,9 @@ type client struct {
 	// canSend: the broker takes copies. Written by the owner of the client alone.
 	canSend atomic.Bool
 	// fed: it has received a message, which waits for its settlement. Written by the receive loop.
-	fed  atomic.Bool
-	born time.Time // when others could first use it, zero before; written before they can
+	fed   atomic.Bool
+	clock brokerClock
+	born  time.Time // when others could first use it, zero before; written before they can
 
 	// stuck counts the calls of all clients that were given up long ago and have not come back.
 	stuck *atomic.Int64
@@ -141,6 +142,15 @@ func (c *client) owed() lent {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.lent
+}
+
+// locked returns when the lock ends, by our clock, of a message that has been received now.
+func (c *client) locked(until *time.Time, now time.Time) time.Time {
+	asked := c.owed().asked
+	if asked.IsZero() {
+		asked = now
+	}
+	return c.clock.granted(until, asked, now)
 }
 
 // takeBack takes the credit back that is out. It tells whether, within recallLimit, the broker has given it up and the SDK has

@@ -31,13 +31,13 @@ type holding struct {
 
 func newHolding(d *delivery) *holding {
 	h := &holding{d: d}
-	h.locked(d.msg.LockedUntil)
+	h.locked(d.locked)
 	return h
 }
 
-func (h *holding) locked(until *time.Time) {
-	h.until = granted(until, time.Now())
-	h.half = time.Now().Add(time.Until(h.until) / 2)
+func (h *holding) locked(until time.Time) {
+	h.until = until
+	h.half = time.Now().Add(time.Until(until) / 2)
 }
 
 // admit takes in what was received, also late.
@@ -257,15 +257,15 @@ func (r *errand) extend(ctx context.Context, h *holding) bool {
 		return false
 	}
 	m := &azservicebus.ReceivedMessage{LockToken: h.d.msg.LockToken}
-	until, err := do(ctx, c, renewLimit, func(ctx context.Context) (*time.Time, error) {
-		err := c.receiver.RenewMessageLock(ctx, m, nil)
-		return m.LockedUntil, err
+	asked := time.Now()
+	_, err = do(ctx, c, renewLimit, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.receiver.RenewMessageLock(ctx, m, nil)
 	})
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case err == nil:
-		h.locked(until)
+		h.locked(c.clock.granted(m.LockedUntil, asked, time.Now()))
 		return true
 	case lockLost(err):
 		if r.held[h.d.sequence()] == h {

@@ -17,10 +17,6 @@ const (
 	renewLimit = 5 * time.Second
 	// renewAgain is the wait after a renewal that failed for another reason than a lost lock.
 	renewAgain = time.Second
-	// Service Bus grants no less than shortestLock and no more than longestLock. A lock that has just been granted and seems
-	// to end outside of that tells of two clocks that disagree.
-	shortestLock = 5 * time.Second
-	longestLock  = 5 * time.Minute
 )
 
 // lock keeps the lock of one message while its work is under way, and is the context of that work. It costs a timer, no
@@ -56,7 +52,7 @@ func (w *Worker) hold(d *delivery) *lock {
 	l.deadline = d.received.Add(w.config.MaxLock)
 	l.mu.Lock() // the timer may fire before it is assigned
 	defer l.mu.Unlock()
-	l.expires = grantedSince(d.msg.LockedUntil, d.asked, d.received)
+	l.expires = d.locked
 	l.timer = time.AfterFunc(l.due(d.received), l.renew)
 	return l
 }
@@ -88,21 +84,6 @@ func stillHeld(ctx context.Context) bool {
 		l.lose("the lock expired before it could be renewed: the process stood still")
 	}
 	return false
-}
-
-// granted returns when a lock ends that the broker has granted just now, on this machine's monotonic clock: from here on, a
-// clock that is set does not matter.
-func granted(until *time.Time, now time.Time) time.Time { return grantedSince(until, now, now) }
-
-// grantedSince is granted for a lock that was asked for at asked, and may have been granted at any time after. What lasted for
-// longer than any receive does has met a standstill of the process, and so much less is sure.
-func grantedSince(until *time.Time, asked, now time.Time) time.Time {
-	sure := min(shortestLock, max(0, shortestLock+pollLimit+guardMargin-now.Sub(asked)))
-	left := sure
-	if until != nil && until.Sub(now) <= longestLock { // longer was not granted: then nothing is known but the least
-		left = max(until.Sub(now), sure)
-	}
-	return now.Add(left)
 }
 
 // due is when to renew next: at 50 to 60 % of what remains, so that messages received together do not renew together.
@@ -167,6 +148,7 @@ func (l *lock) ask(limit time.Duration) (time.Time, error) {
 	}
 	m := &azservicebus.ReceivedMessage{LockToken: l.delivery.msg.LockToken}
 	w.metrics.Operation("renew")
+	asked := time.Now()
 	_, err = do(ctx, c, limit, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, c.receiver.RenewMessageLock(ctx, m, nil)
 	})
@@ -175,7 +157,7 @@ func (l *lock) ask(limit time.Duration) (time.Time, error) {
 		return time.Time{}, err
 	}
 	l.vain = 0
-	return granted(m.LockedUntil, time.Now()), nil
+	return c.clock.granted(m.LockedUntil, asked, time.Now()), nil
 }
 
 // blame ends a client that renews no lock: its right to do so is gone, or the management link is, and receives tell of

@@ -187,38 +187,6 @@ func TestLockIsKeptWhateverTheBrokersClockSays(t *testing.T) {
 	}
 }
 
-// Service Bus grants 5 s to 5 min; what says otherwise is the difference of two clocks.
-func TestGrantedTimeIsBoundedByWhatServiceBusGrants(t *testing.T) {
-	t.Parallel()
-	synctest.Test(t, func(t *testing.T) {
-		for said, want := range map[time.Duration]time.Duration{
-			-time.Hour: shortestLock, 0: shortestLock, time.Second: shortestLock, 30 * time.Second: 30 * time.Second,
-			5 * time.Minute: 5 * time.Minute, 5*time.Minute + 1: shortestLock, time.Hour: shortestLock,
-		} {
-			until := time.Now().Round(0).Add(said) // as off the wire, without a monotonic reading
-			equal(t, "time left of "+said.String(), time.Until(granted(&until, time.Now())), want)
-		}
-		equal(t, "time left of an unknown lock", time.Until(granted(nil, time.Now())), shortestLock)
-	})
-}
-
-// A process that stood still with a message on its way finds a lock that may have ended long ago, and takes no clock for wrong.
-func TestGrantedTimeShrinksByAStandstill(t *testing.T) {
-	t.Parallel()
-	now := time.Now()
-	for lasted, want := range map[time.Duration]time.Duration{
-		0: shortestLock, pollLimit + guardMargin: shortestLock, pollLimit + guardMargin + time.Second: shortestLock - time.Second,
-		time.Minute: 0, time.Hour: 0,
-	} {
-		past := now.Add(-time.Second)
-		for _, until := range []*time.Time{nil, &past} {
-			equal(t, "time left after "+lasted.String(), grantedSince(until, now.Add(-lasted), now).Sub(now), want)
-		}
-		alive := now.Add(30 * time.Second)
-		equal(t, "time left of a lock that lives", grantedSince(&alive, now.Add(-lasted), now).Sub(now), 30*time.Second)
-	}
-}
-
 // A message that waits for a handler holds a lock too: it is renewed, and when it is lost nobody works on the message.
 func TestLockOfAWaitingMessage(t *testing.T) {
 	t.Parallel()

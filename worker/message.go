@@ -35,7 +35,7 @@ type delivery struct {
 	msg      *azservicebus.ReceivedMessage
 	message  handler.Message
 	received time.Time
-	asked    time.Time // when the receive began that brought it: before that, it was not locked for us
+	locked   time.Time // until then, by our clock, as granted first
 	size     int
 	lock     lock
 	left     time.Duration  // of the lock when the work had its outcome
@@ -59,11 +59,9 @@ type delivery struct {
 
 func newDelivery(c *client, m *azservicebus.ReceivedMessage) *delivery {
 	now := time.Now()
-	d := &delivery{client: c, msg: m, received: now, asked: now}
+	d := &delivery{client: c, msg: m, received: now}
 	if c != nil {
-		if asked := c.owed().asked; !asked.IsZero() {
-			d.asked = asked
-		}
+		d.locked = c.locked(m.LockedUntil, now)
 	}
 	body := bodyOf(m)
 	d.size = len(body)

@@ -1,0 +1,113 @@
+package worker
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"batchterminator/handler"
+)
+
+// grantedNow returns how much of a lock is left by our clock that the broker says ends so much later.
+func grantedNow(b *brokerClock, said time.Duration) time.Duration {
+	now := time.Now()
+	until := now.Round(0).Add(said) // as off the wire, without a monotonic reading
+	return b.granted(&until, now, now).Sub(now)
+}
+
+// Service Bus grants 5 s to 5 min; what says otherwise is the difference of two clocks.
+func TestGrantedTimeIsBoundedByWhatServiceBusGrants(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		for said, want := range map[time.Duration]time.Duration{
+			-time.Hour: shortestLock, 0: shortestLock, time.Second: shortestLock, 30 * time.Second: 30 * time.Second,
+			5 * time.Minute: 5 * time.Minute, 5*time.Minute + 1: shortestLock, time.Hour: shortestLock,
+		} {
+			equal(t, "time left of "+said.String(), grantedNow(new(brokerClock), said), want)
+		}
+		equal(t, "time left of an unknown lock", time.Until(new(brokerClock).granted(nil, time.Now(), time.Now())), shortestLock)
+	})
+}
+
+// A process that stood still with its first message on its way finds a lock that may have ended long ago, and takes no clock
+// for wrong.
+func TestGrantedTimeShrinksByAStandstill(t *testing.T) {
+	t.Parallel()
+	now := time.Now()
+	for lasted, want := range map[time.Duration]time.Duration{
+		0: shortestLock, pollLimit + guardMargin: shortestLock, pollLimit + guardMargin + time.Second: shortestLock - time.Second,
+		pollLimit + guardMargin + shortestLock: 0,
+	} {
+		past := now.Add(-time.Second)
+		for _, until := range []*time.Time{nil, &past} {
+			equal(t, "time left after "+lasted.String(), new(brokerClock).granted(until, now.Add(-lasted), now).Sub(now), want)
+		}
+		alive := now.Add(30 * time.Second)
+		equal(t, "time left of a lock that lives", new(brokerClock).granted(&alive, now.Add(-lasted), now).Sub(now), 30*time.Second)
+	}
+}
+
+// A grant that comes later than others did, by whatever clock, has met a standstill, of the process or of the network: it is
+// sure for so much less. What the others told is known after any pause, and forgotten when two later spans tell otherwise.
+//
+// Scorecard: S3.
+func TestLateGrantIsSureForLess(t *testing.T) {
+	t.Parallel()
+	for name, lock := range map[string]time.Duration{"shortest": shortestLock, "usual": 30 * time.Second, "longest": longestLock} {
+		for _, ahead := range []time.Duration{-time.Hour, -3 * time.Second, 0, time.Second, time.Hour} { // the broker's clock
+			t.Run(name+", "+ahead.String(), func(t *testing.T) {
+				t.Parallel()
+				synctest.Test(t, func(t *testing.T) {
+					var b brokerClock
+					grant := func(late time.Duration) time.Duration { return grantedNow(&b, lock+ahead-late) }
+					fresh := grant(0)
+					if fresh < shortestLock {
+						t.Errorf("%v left of a fresh lock", fresh)
+					}
+					for range 3 {
+						time.Sleep(time.Hour)
+						for _, late := range []time.Duration{lock + time.Minute, lock, lock - time.Second, lock / 2, 20 * time.Millisecond} {
+							if left := grant(late); left > max(lock-late, lock+ahead-late, 0) {
+								t.Errorf("%v left of a lock of %v that came %v late", left, lock, late)
+							}
+						}
+						equal(t, "left of a fresh lock", grant(0), fresh)
+					}
+					ahead -= 10 * time.Second // another node answers, or its clock was set
+					for range 3 {
+						time.Sleep(clockMemory)
+						grant(0)
+					}
+					if left := grant(0); left < shortestLock {
+						t.Errorf("%v left of a fresh lock, three spans after the clock was set", left)
+					}
+				})
+			})
+		}
+	}
+}
+
+// Only what the broker says when it grants a lock is wall time. From then on locks and pauses are on the monotonic clock,
+// which no setting of the clock moves: Go compares times by it where both have it.
+//
+// Scorecard: S6.
+func TestLocksAndPausesAreOnTheMonotonicClock(t *testing.T) {
+	t.Parallel()
+	until := time.Now().Add(time.Minute).Round(0).UTC() // as from the wire
+	g := newTestGates(account)
+	g.Observe(account, handler.Throttled, time.Minute)
+	var b brokerClock
+	for name, at := range map[string]time.Time{
+		"a lock": b.granted(&until, time.Now(), time.Now()), "a lock without an end": b.granted(nil, time.Now(), time.Now()),
+		"a pause": g.gates[account].closed[causeThrottle].until,
+	} {
+		if at == at.Round(0) { //nolint:staticcheck // == tells whether there is a monotonic reading, which Equal does not
+			t.Errorf("%s ends at %v, on the wall clock", name, at)
+		}
+	}
+	for _, clock := range []time.Duration{-time.Hour, -10 * time.Minute, 10 * time.Minute, time.Hour} { // ours is wrong by that
+		if left := grantedNow(new(brokerClock), time.Minute-clock); left < shortestLock-time.Second || left > longestLock {
+			t.Errorf("our clock is %v ahead: a lock of %v", clock, left)
+		}
+	}
+}
