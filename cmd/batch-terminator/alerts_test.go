@@ -3,8 +3,11 @@
 package main
 
 import (
+	"context"
 	"fmt"
+	"net/url"
 	"os"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -115,6 +118,7 @@ func (s *scene) play(t *testing.T, f alertFault) {
 	} else {
 		s.worker = s.start(t)
 	}
+	defer s.explain(t)
 	s.settled(t, f.alerts)
 	if f.rate > 0 {
 		defer s.load(t, f.rate)()
@@ -131,6 +135,21 @@ func (s *scene) play(t *testing.T, f alertFault) {
 		s.prometheus.await(t, alert+" to clear", func() bool { return !s.prometheus.firing(t.Context(), "BatchTerminator"+alert, s.name) })
 		t.Logf("%s is over after %v", alert, time.Since(begun).Round(time.Second))
 	}
+}
+
+// explain logs what Prometheus and the worker know, if the test has failed.
+func (s *scene) explain(t *testing.T) {
+	t.Helper()
+	if !t.Failed() {
+		return
+	}
+	series, err := s.prometheus.ask(context.WithoutCancel(t.Context()), "/api/v1/query?query="+
+		url.QueryEscape(fmt.Sprintf(`{__name__=~"batch_terminator_.*|ALERTS|up", __name__!~".*_bucket|.*_sum", environment=%q} != 0`, s.name)))
+	t.Logf("Prometheus knows %s %v", strings.ReplaceAll(string(series), `{"metric":`, "\n"), err)
+	_ = s.worker.Process.Kill()
+	_ = s.worker.Wait() // which says that it was killed
+	log := s.worker.log.String()
+	t.Logf("the worker's log ends with\n%s", log[max(0, len(log)-20_000):])
 }
 
 // settled waits until the worker has been scraped while connected, and the alerts have forgotten that it was not.

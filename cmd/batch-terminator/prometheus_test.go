@@ -7,6 +7,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/http/httputil"
@@ -58,15 +59,23 @@ func TestHurriedRulesLeaveNoTimeAsItWas(t *testing.T) {
 	}
 }
 
-// freeAddress returns an address of loopback that nobody listens on.
+// nextPort is where freeAddress looks next. The systems at hand give ports from 32768 or 49152 on to whoever asks for any, a
+// listener or a connection out: one of those would be free now, and taken when its worker starts.
+var nextPort atomic.Uint32
+
+// freeAddress returns an address of loopback that nobody listens on, another one each time.
 func freeAddress(t *testing.T) string {
 	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
+	nextPort.CompareAndSwap(0, 20_000+rand.Uint32N(10_000))
+	for range 1000 {
+		l, err := net.Listen("tcp", fmt.Sprintf("127.0.0.1:%d", nextPort.Add(1)))
+		if err == nil {
+			_ = l.Close()
+			return l.Addr().String()
+		}
 	}
-	defer func() { _ = l.Close() }()
-	return l.Addr().String()
+	t.Fatal("no free port")
+	return ""
 }
 
 // prometheusServer is one that scrapes and evaluates once a second.
