@@ -40,6 +40,8 @@ type withdrawal struct {
 	granted uint32             // the broker's delivery count up to which it may deliver, under mu
 	ahead   uint32             // of the SDK's delivery count is the broker's, by so much credit given up, under mu
 	stale   bool               // ahead is, until the next flow tells the SDK's count; under mu
+	leaving bool               // a flow that grants credit is being written, under mu
+	waiting bool               // the question is to follow it, under mu
 	// answered is closed when the broker has given up what it was asked to. It is nil unless credit is being recalled; in that
 	// time no flow grants anything. Under mu.
 	answered chan struct{}
@@ -55,19 +57,34 @@ func (w *withdrawal) recall() <-chan struct{} {
 	return answered
 }
 
-// begin returns what to write, nil if that has been written or nothing is out.
+// begin returns what to write, nil if that has been written or nothing is out. A flow that is being written comes first: to the
+// broker it would take the question back if it came after it.
 func (w *withdrawal) begin() (answered <-chan struct{}, question []byte) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if w.answered == nil {
 		w.answered = make(chan struct{})
-		if w.last == nil {
+		switch {
+		case w.last == nil:
 			close(w.answered)
-		} else {
+		case w.leaving:
+			w.waiting = true
+		default:
 			question = flowFrame(w.last, true, w.channel)
 		}
 	}
 	return w.answered, question
+}
+
+// written tells that what outgoing returned last has been written, and returns what is to follow it.
+func (w *withdrawal) written() (question []byte) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.waiting {
+		question = flowFrame(w.last, true, w.channel)
+	}
+	w.leaving, w.waiting = false, false
+	return question
 }
 
 // recalling tells whether a recall has not been ended.
@@ -89,7 +106,7 @@ func (w *withdrawal) resume() bool {
 }
 
 // outgoing returns what to write instead of a frame, which is the frame itself unless it is a flow that must grant less, or
-// count further. The SDK writes each frame by itself.
+// count further. The SDK writes each frame by itself, one after the other; written follows each.
 func (w *withdrawal) outgoing(frame []byte) []byte {
 	if len(frame) < frameHeader {
 		return frame
@@ -134,7 +151,7 @@ func (w *withdrawal) flow(frame []byte, f []int64, channel uint16) []byte {
 		return flowFrame(f, true, channel)
 	}
 	w.granted = delivered + uint32(f[flowLinkCredit])
-	w.last = f
+	w.last, w.leaving = f, true
 	if w.ahead == 0 {
 		return frame
 	}
@@ -190,6 +207,9 @@ type drainableConn struct {
 func (c *drainableConn) Write(p []byte) (int, error) {
 	written := c.credit.outgoing(p)
 	n, err := c.Conn.Write(written)
+	if question := c.credit.written(); question != nil && err == nil {
+		_, err = c.Conn.Write(question)
+	}
 	if err == nil {
 		n = len(p)
 	}

@@ -49,8 +49,15 @@ func wire() (w *withdrawal, written *[][]byte) {
 		*written = append(*written, p)
 		return nil
 	}}
-	w.outgoing(onChannel(3, frame(receiving)))
+	out(w, onChannel(3, frame(receiving)))
 	return w, written
+}
+
+// out is what a frame is written as.
+func out(w *withdrawal, frame []byte) []byte {
+	frame = w.outgoing(frame)
+	w.written()
+	return frame
 }
 
 // flowed is a flow as we write it.
@@ -61,7 +68,7 @@ func flowed(delivered, credit uint32, drain bool) []byte {
 func TestRecallTakesBackTheCreditThatIsOut(t *testing.T) {
 	t.Parallel()
 	w, written := wire()
-	w.outgoing(onChannel(3, creditFlow(100, 40)))
+	out(w, onChannel(3, creditFlow(100, 40)))
 	answered := w.recall()
 	equal(t, "asked", *written, [][]byte{flowed(100, 40, true)})
 	equal(t, "asked again", w.recall(), answered)
@@ -78,29 +85,62 @@ func TestRecallTakesBackTheCreditThatIsOut(t *testing.T) {
 func TestCreditAfterARecallCountsFromTheBrokersCount(t *testing.T) {
 	t.Parallel()
 	w, written := wire()
-	w.outgoing(onChannel(3, creditFlow(100, 40)))
+	out(w, onChannel(3, creditFlow(100, 40)))
 	w.recall()
 	w.incoming(drainedAt(140))
 	equal(t, "resumed", w.resume(), true)
-	equal(t, "first flow", w.outgoing(onChannel(3, creditFlow(110, 5))), flowed(140, 5, false))
-	equal(t, "next flow", w.outgoing(onChannel(3, creditFlow(114, 5))), flowed(144, 5, false))
+	equal(t, "first flow", out(w, onChannel(3, creditFlow(110, 5))), flowed(140, 5, false))
+	equal(t, "next flow", out(w, onChannel(3, creditFlow(114, 5))), flowed(144, 5, false))
 	w.recall()
 	equal(t, "second recall", (*written)[1], flowed(144, 5, true))
 	w.incoming(drainedAt(149))
 	equal(t, "resumed", w.resume(), true)
-	equal(t, "flow after it", w.outgoing(onChannel(3, creditFlow(115, 1))), flowed(149, 1, false))
+	equal(t, "flow after it", out(w, onChannel(3, creditFlow(115, 1))), flowed(149, 1, false))
+}
+
+// writes is a connection that calls before each write, and remembers what is written.
+type writes struct {
+	net.Conn
+	before func()
+	frames *[][]byte
+}
+
+func (c writes) Write(p []byte) (int, error) {
+	c.before()
+	*c.frames = append(*c.frames, p)
+	return len(p), nil
+}
+
+// Credit is taken back while the SDK writes the flow that grants it: the broker would take the question for withdrawn by a flow
+// that comes after it.
+func TestRecallComesAfterTheFlowThatIsBeingWritten(t *testing.T) {
+	t.Parallel()
+	w, written := wire()
+	var answered <-chan struct{}
+	c := &drainableConn{writes{before: func() { answered = w.recall() }, frames: written}, w}
+	f := onChannel(3, creditFlow(100, 40))
+	if n, err := c.Write(f); n != len(f) || err != nil {
+		t.Errorf("%d bytes written, %v", n, err)
+	}
+	equal(t, "written", *written, [][]byte{f, flowed(100, 40, true)})
+	if _, err := c.Write(onChannel(3, frame(sending))); err != nil {
+		t.Error(err)
+	}
+	equal(t, "frames", len(*written), 3)
+	w.incoming(drainedAt(140))
+	equal(t, "answered", isOver(answered), true)
 }
 
 // The SDK may have been about to ask for more.
 func TestFlowDuringARecallGrantsNothing(t *testing.T) {
 	t.Parallel()
 	w, _ := wire()
-	w.outgoing(onChannel(3, creditFlow(100, 40)))
+	out(w, onChannel(3, creditFlow(100, 40)))
 	answered := w.recall()
-	equal(t, "flow", w.outgoing(onChannel(3, creditFlow(110, 50))), flowed(110, 30, true))
+	equal(t, "flow", out(w, onChannel(3, creditFlow(110, 50))), flowed(110, 30, true))
 	w.incoming(drainedAt(140))
 	equal(t, "answered", isOver(answered), true)
-	equal(t, "flow after the answer", w.outgoing(onChannel(3, creditFlow(110, 50))), flowed(110, 30, true))
+	equal(t, "flow after the answer", out(w, onChannel(3, creditFlow(110, 50))), flowed(110, 30, true))
 	equal(t, "resumed before its answer", w.resume(), false)
 	w.incoming(drainedAt(140))
 	equal(t, "resumed", w.resume(), true)
@@ -120,16 +160,16 @@ func TestRecallOfNothingIsAnswered(t *testing.T) {
 func TestDeliveryCountWrapsAround(t *testing.T) {
 	t.Parallel()
 	w, _ := wire()
-	w.outgoing(onChannel(3, creditFlow(1<<32-10, 20)))
+	out(w, onChannel(3, creditFlow(1<<32-10, 20)))
 	answered := w.recall()
-	got := listFields(frameBody(w.outgoing(onChannel(3, creditFlow(1<<32-5, 20)))), flowFields)
+	got := listFields(frameBody(out(w, onChannel(3, creditFlow(1<<32-5, 20)))), flowFields)
 	equal(t, "credit", got[flowLinkCredit], 15)
 	w.incoming(drainedAt(1<<32 - 1))
 	equal(t, "answered early", isOver(answered), false)
 	w.incoming(drainedAt(10))
 	equal(t, "answered", isOver(answered), true)
 	w.resume()
-	equal(t, "next flow", w.outgoing(onChannel(3, creditFlow(1<<32-5, 3))), flowed(10, 3, false))
+	equal(t, "next flow", out(w, onChannel(3, creditFlow(1<<32-5, 3))), flowed(10, 3, false))
 }
 
 // Everything but the credit of the receive link passes byte for byte, wanted or not.
