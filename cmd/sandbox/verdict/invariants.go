@@ -148,12 +148,19 @@ func (h *history) forgotten(task string, answered, called time.Time) bool {
 	if h.killedBetween(answered, called) {
 		return true
 	}
-	alone := h.together() == 1 && !slices.ContainsFunc(h.Workers, func(w Worker) bool { return Fault{At: w.Ended}.touches(answered, called) })
-	return !alone && slices.ContainsFunc(h.tasks[task], func(l *life) bool {
-		return slices.ContainsFunc(l.messages, func(m *message) bool {
+	return slices.ContainsFunc(h.tasks[task], func(l *life) bool {
+		return !h.alone(answered, called) && slices.ContainsFunc(l.messages, func(m *message) bool {
 			return slices.ContainsFunc(m.locks, func(k *lock) bool { return k.excuse != none && Fault{At: k.to}.touches(answered, called) })
+		}) || slices.ContainsFunc(l.twins(), func(group []*message) bool {
+			born := group[0].accepted // and whoever sent it heard no answer: it alone knows that there may be two
+			return h.disturbed(born.Add(-moment), born.Add(moment)) && !h.alone(born, called)
 		})
 	})
+}
+
+// alone tells whether one worker, and the same, did everything between the two.
+func (h *history) alone(from, to time.Time) bool {
+	return h.together() == 1 && !slices.ContainsFunc(h.Workers, func(w Worker) bool { return Fault{At: w.Ended}.touches(from, to) })
 }
 
 // i12 allows one repeated call in a thousand where there are faults, none where there are none.

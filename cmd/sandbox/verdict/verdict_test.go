@@ -295,6 +295,29 @@ func TestCallIsRepeatedAfterAKill(t *testing.T) {
 	}
 }
 
+// Two copies were made of one by somebody who heard no answer, and only who made them knows that: another worker calls for both.
+func TestTwinsAreCalledForByAnotherWorkerThanTheirSender(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		workers []Worker
+		want    []string
+	}{
+		"another one": {[]Worker{{Started: start, Stopped: at(45), Ended: at(46)}, {Started: at(46), Stopped: at(100), Ended: at(101)}}, nil},
+		"the same":    {[]Worker{{Started: start, Stopped: at(100), Ended: at(101)}}, []string{"I12"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := healthy()
+			w.twin()
+			w.Workers, w.Faults = c.workers, []Fault{{Kind: Cut, At: at(40)}}
+			w.Calls = append(w.Calls, called("slow", 70.1, 409, "TaskCompleted"), called("slow", 70.2, 409, "TaskCompleted"))
+			if got := w.judge().Broken(); !slices.Equal(got, c.want) {
+				t.Errorf("broken: %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
 // A worker that was not told that the broker ended its lock works on, and what it would have recorded dies with it.
 func TestRecordOfALockThatTheBrokerEndedDiesWithItsWorker(t *testing.T) {
 	t.Parallel()
