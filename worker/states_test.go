@@ -1,10 +1,14 @@
 package worker_test
 
 import (
+	"context"
 	"fmt"
+	"net/http"
+	"sync"
 	"testing"
 	"time"
 
+	"batchterminator/batchapi/batchtest"
 	"batchterminator/handler"
 	"batchterminator/worker"
 	"batchterminator/worker/servicebustest"
@@ -41,7 +45,8 @@ func states() []state {
 
 // meets runs a fault in each state. It may burn so many deliveries at most. A fault that lasts is ended by what strike
 // returns; nil: there is nothing to end.
-func meets(t *testing.T, name string, lasts time.Duration, burns int, strike func(s *stack) (end func())) {
+func meets(t *testing.T, name string, lasts time.Duration, burns int, strike func(s *stack) (end func()), options ...option) {
+	options = append([]option{func(s *stack) { s.wrap = func(h worker.Handler) worker.Handler { return slowly{h, stateWork} } }}, options...)
 	for _, in := range states() {
 		t.Run(name+", "+in.name, func(t *testing.T) {
 			t.Parallel()
@@ -64,7 +69,7 @@ func meets(t *testing.T, name string, lasts time.Duration, burns int, strike fun
 					s.start(t)
 				}
 				s.finishes(t, burns)
-			}, func(s *stack) { s.wrap = func(h worker.Handler) worker.Handler { return slowly{h, stateWork} } })
+			}, options...)
 		})
 	}
 }
@@ -129,15 +134,43 @@ func TestEndOfALinkBurnsNothingWhateverTheWorkerIsDoing(t *testing.T) {
 	}
 }
 
+// silences are the ways in which the peer of every live connection can fall silent.
+var silences = map[string]func(*servicebustest.Server, bool) int{
+	"silent": (*servicebustest.Server).SilenceConnections, "deaf": (*servicebustest.Server).DeafenConnections, "both": (*servicebustest.Server).MuteConnections,
+}
+
+// Scorecard: A2.
+// The connection is never reset, and a peer that is only deaf goes on with its heartbeats.
+func TestSilentPeerIsNoticed(t *testing.T) {
+	t.Parallel()
+	for what, strike := range silences {
+		for name, idle := range map[string]time.Duration{"": 0, ", before there is work": 10 * time.Minute} {
+			t.Run(what+name, func(t *testing.T) {
+				t.Parallel()
+				inBubble(t, servicebustest.QueueConfig{}, func(t *testing.T, s *stack) {
+					time.Sleep(30 * time.Second)
+					strike(s.bus, true)
+					time.Sleep(idle)
+					s.task(t, "a", "b", "c")
+					s.until(t, 65*time.Second, "an empty queue", empty)
+					equal(t, "terminated", s.outcomes()["terminated"], 3)
+				})
+			})
+		}
+	}
+}
+
 // Scorecard: A2.
 func TestSilentPeerIsReplacedWhateverTheWorkerIsDoing(t *testing.T) {
 	t.Parallel()
 	const held = 4
-	for _, lasts := range []time.Duration{5 * time.Second, 70 * time.Second, 10 * time.Minute} {
-		meets(t, fmt.Sprintf("silent for %v", lasts), lasts, held+1, func(s *stack) func() {
-			s.bus.MuteConnections(true)
-			return func() { s.bus.ResetConnections() }
-		})
+	for what, strike := range silences {
+		for _, lasts := range []time.Duration{5 * time.Second, 70 * time.Second, 10 * time.Minute} {
+			meets(t, fmt.Sprintf("%s for %v", what, lasts), lasts, held+1, func(s *stack) func() {
+				strike(s.bus, true)
+				return func() { s.bus.ResetConnections() }
+			})
+		}
 	}
 }
 
@@ -170,5 +203,56 @@ func TestLostAnswersCostNoSecondCallWhateverTheWorkerIsDoing(t *testing.T) {
 		meets(t, what+" lost for a minute", time.Minute, 5, func(s *stack) func() {
 			return s.bus.OnNext(op, servicebustest.Swallow(), servicebustest.Keep(), unreleased).Remove
 		})
+	}
+}
+
+// The job is disabled for the first call of each request that is held, so that it comes back as a copy.
+//
+// Scorecard: A8, F6.
+func TestCopyThatGoesUnansweredIsSentAgainWhateverTheWorkerIsDoing(t *testing.T) {
+	t.Parallel()
+	lost := func(options ...servicebustest.FaultOption) func(s *stack) func() {
+		return func(s *stack) func() {
+			for _, id := range []string{"a", "b", "c", "d"} {
+				s.account.OnNext(batchtest.Status(http.StatusConflict, "JobDisabled", batchtest.NoRetryAfter), batchtest.ForTask("j", id))
+			}
+			return s.bus.OnNext(servicebustest.Send, servicebustest.Swallow(), options...).Remove
+		}
+	}
+	meets(t, "1 copy lost", 0, 0, lost())
+	meets(t, "20 copies lost", time.Minute, 4, lost(servicebustest.Times(20)))
+	meets(t, "copies lost for a minute", time.Minute, 4, lost(servicebustest.Keep()))
+}
+
+// panicsOnce panics on the first delivery of each message but the last.
+type panicsOnce struct {
+	worker.Handler
+	seen *sync.Map
+}
+
+func (h panicsOnce) Handle(ctx context.Context, m handler.Message) handler.Result {
+	if _, again := h.seen.LoadOrStore(m.RequestIdentity, true); !again && m.RequestIdentity != "last" {
+		panic("by the test")
+	}
+	return h.Handler.Handle(ctx, m)
+}
+
+// A message whose handling panics is abandoned, which costs it a delivery; a lost answer costs no further one.
+//
+// Scorecard: A8, F6.
+func TestAbandonThatGoesUnansweredCostsNoOtherDeliveryWhateverTheWorkerIsDoing(t *testing.T) {
+	t.Parallel()
+	panicking := func(s *stack) {
+		seen := new(sync.Map)
+		s.wrap = func(h worker.Handler) worker.Handler { return slowly{panicsOnce{h, seen}, stateWork} }
+	}
+	abandonment := servicebustest.When(func(c servicebustest.Call) bool { return c.Settlement == "abandon" })
+	for op, what := range map[servicebustest.Op]string{servicebustest.Settle: "abandons", servicebustest.SettleEcho: "answers to abandons"} {
+		for _, n := range []int{1, 20} {
+			meets(t, fmt.Sprintf("%d %s lost", n, what), 0, 5, func(s *stack) func() {
+				s.bus.OnNext(op, servicebustest.Swallow(), servicebustest.Times(n), abandonment)
+				return nil
+			}, panicking)
+		}
 	}
 }

@@ -89,6 +89,16 @@ func (s *Server) MuteConnections(on bool) int {
 	return s.eachConnection(func(c *transport.Conn) { c.Mute(on) })
 }
 
+// DeafenConnections is MuteConnections for one direction: while on, what clients send is swallowed, and they still hear.
+func (s *Server) DeafenConnections(on bool) int {
+	return s.eachConnection(func(c *transport.Conn) { c.Deafen(on) })
+}
+
+// SilenceConnections is MuteConnections for the other direction: while on, clients hear nothing, and are still heard.
+func (s *Server) SilenceConnections(on bool) int {
+	return s.eachConnection(func(c *transport.Conn) { c.Silence(on) })
+}
+
 // entityChanged detaches the links that a change of an entity concerns, those to its sub-queues and management node
 // included. Service Bus: an update detaches too, and the clients come back; but who holds a session keeps it, for a
 // client could not come back to that (so the Go SDK's own live tests expect it).

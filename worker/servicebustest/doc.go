@@ -65,8 +65,10 @@
 //	F11 disabled, deleted    SetStatus, Delete
 //	    An error with com.microsoft:entity-disabled for each call until it is enabled. Deleted: one amqp:not-found
 //	    without a code, from then on CodeNotFound.
-//	F12 cut, reset, dark     DropConnections, ResetConnections (RST on TCP), MuteConnections, and as faults
-//	    Cut: the next call connects anew. Dark: calls hang, and after the client's idle timeout as if it were cut.
+//	F12 cut, reset, dark     DropConnections, ResetConnections (RST on TCP), MuteConnections, and as faults;
+//	                         DeafenConnections, SilenceConnections for one direction alone
+//	    Cut: the next call connects anew. Dark: calls hang, and after the client's idle timeout as if it were cut. A client
+//	    that still hears does not notice: heartbeats are enough for it.
 //	F13 slow                 OnNext(Deliver, SlowTransfer(parts, pause)), OnNext(Connect, Trickle(size, pause))
 //	    Nothing but time; a delivery that outlasts the wait of a receive call goes to the next.
 //	F14 odd messages         OnNext(Deliver|Send|Reply, Alter(edits…) | Rewrite(f))

@@ -62,7 +62,11 @@ func (c *Conn) drop() {
 
 // Mute makes the connection half-open: what the client sends is swallowed and
 // nothing is written any more, heartbeats included, until Mute(false).
-func (c *Conn) Mute(on bool) { c.post(func() { c.muted = on }) }
+func (c *Conn) Mute(on bool) { c.post(func() { c.deaf, c.dumb = on, on }) }
+
+// Deafen is the first half of Mute, Silence the second.
+func (c *Conn) Deafen(on bool)  { c.post(func() { c.deaf = on }) }
+func (c *Conn) Silence(on bool) { c.post(func() { c.dumb = on }) }
 
 // MuteLinks has the links that match accepts send nothing to their receiver while on.
 // Afterwards what they have acquired meanwhile goes back, and they start afresh.
@@ -127,7 +131,7 @@ func (c *Conn) act(l *link, a Action, proceed func(), fail func(*Error)) {
 	case ResetConn:
 		c.reset()
 	case MuteConn:
-		c.muted = true
+		c.deaf, c.dumb = true, true
 	case MuteLink:
 		l.mute()
 		proceed()

@@ -52,7 +52,8 @@ type Conn struct {
 	rest      []byte // of the units of batch
 	over      bool   // leave the loop
 	err       error
-	muted     bool
+	deaf      bool   // what the client sends is swallowed
+	dumb      bool   // what there is to write is
 	out       []byte // frames not yet given to the writer
 	spare     []byte // the buffer the writer has given back
 	writing   bool   // the writer has a buffer
@@ -178,7 +179,7 @@ func (c *Conn) consume() {
 		}
 		var u unit
 		u, c.rest = nextUnit(c.rest)
-		if c.muted {
+		if c.deaf {
 			continue
 		}
 		if u.protocol == nil && c.cfg.Tracer != nil {

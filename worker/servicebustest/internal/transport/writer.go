@@ -71,7 +71,7 @@ func (c *Conn) flush() {
 	if c.writing || len(c.out) == 0 {
 		return
 	}
-	if c.muted {
+	if c.dumb {
 		c.out = c.out[:0]
 		return
 	}
