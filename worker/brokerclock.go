@@ -20,40 +20,43 @@ const (
 // concurrent use; the zero value is ready.
 type brokerClock struct {
 	mu           sync.Mutex
-	first        time.Time     // when the first grant came, under mu
+	last         time.Time     // when the last grant came, under mu
 	turned       time.Time     // when best began, under mu
 	best, before time.Duration // the most that a lock seemed to have left: since turned, and in the time before that, under mu
 }
 
-// granted returns when a lock ends that was asked for at asked and of whose grant we hear now. It is on this machine's
-// monotonic clock: from here on, a clock that is set does not matter.
-func (b *brokerClock) granted(until *time.Time, asked, now time.Time) time.Time {
-	late := now.Sub(asked) - pollLimit - guardMargin // no receive that nothing stopped lasts for longer
+// granted returns when a lock ends of whose grant we hear now, and which was given so long ago at most, unless it shows that it
+// is later. The end is on this machine's monotonic clock: from here on, a clock that is set does not matter.
+func (b *brokerClock) granted(until *time.Time, ago time.Duration, now time.Time) time.Time {
 	if until == nil {
-		return now.Add(shortestLock - max(late, 0))
+		return now.Add(shortestLock - ago)
 	}
-	left, behind := b.compare(*until, now)
-	sure := shortestLock - max(late, behind, 0)
-	if left > longestLock { // was not granted: then nothing is known but the least
+	left, late := until.Sub(now), b.late(*until, now)
+	sure := shortestLock - max(ago, late)
+	if left+late > longestLock { // was not granted: then nothing is known but the least
 		return now.Add(sure)
 	}
 	return now.Add(max(left, sure))
 }
 
-// compare returns how much a lock seems to have left, and how much less than that of the soonest grant it is. Our clock is as
-// it was set at the first grant: one that is set later makes no grant late.
-func (b *brokerClock) compare(until, now time.Time) (left, behind time.Duration) {
+// late returns how much later than the soonest grant this one came.
+func (b *brokerClock) late(until, now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if b.first.IsZero() {
-		b.first, b.turned = now, now
-		b.best = until.Sub(now)
-		b.before = b.best
+	left := until.Sub(now)
+	if b.last.IsZero() {
+		b.last, b.turned, b.best, b.before = now, now, left, left
 	}
-	left = until.Sub(b.first.Add(now.Sub(b.first)))
-	if now.Sub(b.turned) >= clockMemory { // what comes now may be late itself, which only an earlier one tells
+	b.set(now.Round(0).Sub(b.last.Round(0)) - now.Sub(b.last)) // Round takes the monotonic reading away
+	if now.Sub(b.turned) >= clockMemory {                      // what comes now may be late itself, which only an earlier one tells
 		b.turned, b.best, b.before = now, left, b.best
 	}
-	b.best = max(b.best, left)
-	return left, max(b.best, b.before) - left
+	b.last, b.best = now, max(b.best, left)
+	return max(b.best, b.before) - left
+}
+
+// set has all that is remembered be by our clock as it is after having been set forward. Called with mu held.
+func (b *brokerClock) set(forward time.Duration) {
+	b.best -= forward
+	b.before -= forward
 }

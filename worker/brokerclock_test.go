@@ -12,7 +12,7 @@ import (
 func grantedNow(b *brokerClock, said time.Duration) time.Duration {
 	now := time.Now()
 	until := now.Round(0).Add(said) // as off the wire, without a monotonic reading
-	return b.granted(&until, now, now).Sub(now)
+	return b.granted(&until, 0, now).Sub(now)
 }
 
 // Service Bus grants 5 s to 5 min; what says otherwise is the difference of two clocks.
@@ -25,7 +25,7 @@ func TestGrantedTimeIsBoundedByWhatServiceBusGrants(t *testing.T) {
 		} {
 			equal(t, "time left of "+said.String(), grantedNow(new(brokerClock), said), want)
 		}
-		equal(t, "time left of an unknown lock", time.Until(new(brokerClock).granted(nil, time.Now(), time.Now())), shortestLock)
+		equal(t, "time left of an unknown lock", time.Until(new(brokerClock).granted(nil, 0, time.Now())), shortestLock)
 	})
 }
 
@@ -38,12 +38,16 @@ func TestGrantedTimeShrinksByAStandstill(t *testing.T) {
 		0: shortestLock, pollLimit + guardMargin: shortestLock, pollLimit + guardMargin + time.Second: shortestLock - time.Second,
 		pollLimit + guardMargin + shortestLock: 0,
 	} {
-		past := now.Add(-time.Second)
-		for _, until := range []*time.Time{nil, &past} {
-			equal(t, "time left after "+lasted.String(), new(brokerClock).granted(until, now.Add(-lasted), now).Sub(now), want)
+		received := func(until *time.Time) time.Duration {
+			c := &client{connection: new(connection)}
+			c.owes(lent{asked: now.Add(-lasted)})
+			return c.lockEnds(until, now).Sub(now)
 		}
-		alive := now.Add(30 * time.Second)
-		equal(t, "time left of a lock that lives", new(brokerClock).granted(&alive, now.Add(-lasted), now).Sub(now), 30*time.Second)
+		past, alive := now.Add(-time.Second), now.Add(30*time.Second)
+		for _, until := range []*time.Time{nil, &past} {
+			equal(t, "time left after "+lasted.String(), received(until), want)
+		}
+		equal(t, "time left of a lock that lives", received(&alive), 30*time.Second)
 	}
 }
 
@@ -54,24 +58,23 @@ func TestGrantedTimeShrinksByAStandstill(t *testing.T) {
 func TestLateGrantIsSureForLess(t *testing.T) {
 	t.Parallel()
 	for name, lock := range map[string]time.Duration{"shortest": shortestLock, "usual": 30 * time.Second, "longest": longestLock} {
-		for _, ahead := range []time.Duration{-time.Hour, -3 * time.Second, 0, time.Second, time.Hour} { // the broker's clock
+		for _, ahead := range []time.Duration{-time.Hour, -3 * time.Second, 0, time.Second, longestLock - 29*time.Second, time.Hour} { // the broker's clock
 			t.Run(name+", "+ahead.String(), func(t *testing.T) {
 				t.Parallel()
 				synctest.Test(t, func(t *testing.T) {
 					var b brokerClock
 					grant := func(late time.Duration) time.Duration { return grantedNow(&b, lock+ahead-late) }
-					fresh := grant(0)
-					if fresh < shortestLock {
-						t.Errorf("%v left of a fresh lock", fresh)
+					fresh := lock + ahead
+					if fresh < shortestLock || fresh > longestLock {
+						fresh = shortestLock
 					}
+					equal(t, "left of the first lock", grant(0), fresh)
 					for range 3 {
 						time.Sleep(time.Hour)
 						for _, late := range []time.Duration{lock + time.Minute, lock, lock - time.Second, lock / 2, 20 * time.Millisecond} {
-							if left := grant(late); left > max(lock-late, lock+ahead-late, 0) {
-								t.Errorf("%v left of a lock of %v that came %v late", left, lock, late)
-							}
+							equal(t, "left of one that comes late by "+late.String(), grant(late), fresh-late)
 						}
-						equal(t, "left of a fresh lock", grant(0), fresh)
+						equal(t, "left of a fresh one", grant(0), fresh)
 					}
 					ahead -= 10 * time.Second // another node answers, or its clock was set
 					for range 3 {
@@ -87,6 +90,24 @@ func TestLateGrantIsSureForLess(t *testing.T) {
 	}
 }
 
+// Our own clock may be set: by itself that makes no grant late, and what the next grant says is believed by the new clock.
+//
+// Scorecard: S6.
+func TestClockThatIsSetMakesNoGrantLate(t *testing.T) {
+	t.Parallel()
+	for _, forward := range []time.Duration{-time.Hour, -10 * time.Second, 10 * time.Second, time.Hour} {
+		t.Run(forward.String(), func(t *testing.T) {
+			t.Parallel()
+			var b brokerClock
+			wrong := 30*time.Second + forward // the broker says 30 s, by our clock after that
+			grantedNow(&b, wrong)
+			b.set(forward)
+			equal(t, "left of a fresh lock", grantedNow(&b, 30*time.Second).Round(time.Millisecond), 30*time.Second)
+			equal(t, "left of one that is late", grantedNow(&b, time.Second).Round(time.Millisecond), time.Second)
+		})
+	}
+}
+
 // Only what the broker says when it grants a lock is wall time. From then on locks and pauses are on the monotonic clock,
 // which no setting of the clock moves: Go compares times by it where both have it.
 //
@@ -98,7 +119,7 @@ func TestLocksAndPausesAreOnTheMonotonicClock(t *testing.T) {
 	g.Observe(account, handler.Throttled, time.Minute)
 	var b brokerClock
 	for name, at := range map[string]time.Time{
-		"a lock": b.granted(&until, time.Now(), time.Now()), "a lock without an end": b.granted(nil, time.Now(), time.Now()),
+		"a lock": b.granted(&until, 0, time.Now()), "a lock without an end": b.granted(nil, 0, time.Now()),
 		"a pause": g.gates[account].closed[causeThrottle].until,
 	} {
 		if at == at.Round(0) { //nolint:staticcheck // == tells whether there is a monotonic reading, which Equal does not

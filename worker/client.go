@@ -48,9 +48,8 @@ type client struct {
 	// canSend: the broker takes copies. Written by the owner of the client alone.
 	canSend atomic.Bool
 	// fed: it has received a message, which waits for its settlement. Written by the receive loop.
-	fed   atomic.Bool
-	clock brokerClock
-	born  time.Time // when others could first use it, zero before; written before they can
+	fed  atomic.Bool
+	born time.Time // when others could first use it, zero before; written before they can
 
 	// stuck counts the calls of all clients that were given up long ago and have not come back.
 	stuck *atomic.Int64
@@ -144,13 +143,14 @@ func (c *client) owed() lent {
 	return c.lent
 }
 
-// locked returns when the lock ends, by our clock, of a message that has been received now.
-func (c *client) locked(until *time.Time, now time.Time) time.Time {
-	asked := c.owed().asked
-	if asked.IsZero() {
-		asked = now
+// lockEnds returns when the lock ends, by our clock, of a message that has been received now. A receive that lasted for longer
+// than any does has met a standstill, and may have been granted it before.
+func (c *client) lockEnds(until *time.Time, now time.Time) time.Time {
+	stood := time.Duration(0)
+	if asked := c.owed().asked; !asked.IsZero() {
+		stood = max(0, now.Sub(asked)-pollLimit-guardMargin)
 	}
-	return c.clock.granted(until, asked, now)
+	return c.clock.granted(until, stood, now)
 }
 
 // takeBack takes the credit back that is out. It tells whether, within recallLimit, the broker has given it up and the SDK has

@@ -6,7 +6,8 @@
 // Follow process in process.go; each step has its file:
 //
 //	fetch      pump.go       asks for exactly the free slots
-//	hold       lock.go       renews the lock while the work is under way, cancels the work when it is lost
+//	hold       lock.go       renews the lock while the work is under way, cancels the work when it is lost; for how long a
+//	                         grant is believed: brokerclock.go
 //	decide     process.go    remembered outcome (finished.go, twins.go), alone if it is suspected (suspect.go), or
 //	                         handler.Handle; a panic stays with its message
 //	settle     settle.go     complete, dead-letter, or redeliver (redeliver.go): once, on a context of its own

@@ -31,11 +31,11 @@ type holding struct {
 
 func newHolding(d *delivery) *holding {
 	h := &holding{d: d}
-	h.locked(d.locked)
+	h.lockedUntil(d.lockEnds)
 	return h
 }
 
-func (h *holding) locked(until time.Time) {
+func (h *holding) lockedUntil(until time.Time) {
 	h.until = until
 	h.half = time.Now().Add(time.Until(until) / 2)
 }
@@ -265,7 +265,8 @@ func (r *errand) extend(ctx context.Context, h *holding) bool {
 	defer r.mu.Unlock()
 	switch {
 	case err == nil:
-		h.locked(c.clock.granted(m.LockedUntil, asked, time.Now()))
+		now := time.Now()
+		h.lockedUntil(c.clock.granted(m.LockedUntil, now.Sub(asked), now))
 		return true
 	case lockLost(err):
 		if r.held[h.d.sequence()] == h {

@@ -52,7 +52,7 @@ func (w *Worker) hold(d *delivery) *lock {
 	l.deadline = d.received.Add(w.config.MaxLock)
 	l.mu.Lock() // the timer may fire before it is assigned
 	defer l.mu.Unlock()
-	l.expires = d.locked
+	l.expires = d.lockEnds
 	l.timer = time.AfterFunc(l.due(d.received), l.renew)
 	return l
 }
@@ -157,7 +157,8 @@ func (l *lock) ask(limit time.Duration) (time.Time, error) {
 		return time.Time{}, err
 	}
 	l.vain = 0
-	return c.clock.granted(m.LockedUntil, asked, time.Now()), nil
+	now := time.Now()
+	return c.clock.granted(m.LockedUntil, now.Sub(asked), now), nil
 }
 
 // blame ends a client that renews no lock: its right to do so is gone, or the management link is, and receives tell of

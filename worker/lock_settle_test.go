@@ -112,7 +112,7 @@ func TestRenewalsAreOverBeforeTheSettlement(t *testing.T) {
 		}))
 		time.Sleep(2 * time.Minute)
 		equal(t, "operations", queue.operations(), []string{"complete m0"})
-		l := r.hold(newDelivery(new(client), message("a", 2)))
+		l := r.hold(newDelivery(&client{connection: new(connection)}, message("a", 2)))
 		l.stop()
 		l.renew() // it was due as the work ended
 		equal(t, "renewals", renewals.Load(), 1)

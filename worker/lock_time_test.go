@@ -20,7 +20,7 @@ func TestCallAfterAStandstillIsNotMade(t *testing.T) {
 		m := message("a", 1)
 		until := time.Now().Add(10 * time.Second)
 		m.LockedUntil = &until
-		l := r.hold(newDelivery(new(client), m))
+		l := r.hold(newDelivery(&client{connection: new(connection)}, m))
 		if _, _, ok := r.gates.Admit(l, account); !ok {
 			t.Fatal("not admitted while the lock holds")
 		}

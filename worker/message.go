@@ -35,7 +35,7 @@ type delivery struct {
 	msg      *azservicebus.ReceivedMessage
 	message  handler.Message
 	received time.Time
-	locked   time.Time // until then, by our clock, as granted first
+	lockEnds time.Time // by our clock, as granted first
 	size     int
 	lock     lock
 	left     time.Duration  // of the lock when the work had its outcome
@@ -61,7 +61,7 @@ func newDelivery(c *client, m *azservicebus.ReceivedMessage) *delivery {
 	now := time.Now()
 	d := &delivery{client: c, msg: m, received: now}
 	if c != nil {
-		d.locked = c.locked(m.LockedUntil, now)
+		d.lockEnds = c.lockEnds(m.LockedUntil, now)
 	}
 	body := bodyOf(m)
 	d.size = len(body)

@@ -102,6 +102,7 @@ type connection struct {
 	receiver receiver
 	// sender is nil where a copy would reach other readers too: a topic's other subscriptions.
 	sender sender
+	clock  brokerClock
 	close  func(context.Context) error
 	// ended returns why the transport ended a connection of its own accord; nil if it did not.
 	ended func() error

@@ -153,8 +153,15 @@ func (h *history) forgotten(task string, answered, called time.Time) bool {
 			return slices.ContainsFunc(m.locks, func(k *lock) bool { return k.excuse != none && Fault{At: k.to}.touches(answered, called) })
 		}) || slices.ContainsFunc(l.twins(), func(group []*message) bool {
 			born := group[0].accepted // and whoever sent it heard no answer: it alone knows that there may be two
-			return h.disturbed(born.Add(-moment), born.Add(moment)) && !h.alone(born, called)
+			return h.unanswered(group[0].id, born.Add(-moment), born.Add(moment)) && !h.alone(born, called)
 		})
+	})
+}
+
+// unanswered tells whether what became of a message that was sent may not have been heard.
+func (h *history) unanswered(id string, from, to time.Time) bool {
+	return h.killedBetween(from, to) || slices.ContainsFunc(h.Faults, func(f Fault) bool {
+		return f.Kind != Passing && (f.Message == "" || f.Message == id) && f.touches(from, to)
 	})
 }
 

@@ -298,18 +298,23 @@ func TestCallIsRepeatedAfterAKill(t *testing.T) {
 // Two copies were made of one by somebody who heard no answer, and only who made them knows that: another worker calls for both.
 func TestTwinsAreCalledForByAnotherWorkerThanTheirSender(t *testing.T) {
 	t.Parallel()
+	another := []Worker{{Started: start, Stopped: at(45), Ended: at(46)}, {Started: at(46), Stopped: at(100), Ended: at(101)}}
 	for name, c := range map[string]struct {
 		workers []Worker
+		fault   Fault
 		want    []string
 	}{
-		"another one": {[]Worker{{Started: start, Stopped: at(45), Ended: at(46)}, {Started: at(46), Stopped: at(100), Ended: at(101)}}, nil},
-		"the same":    {[]Worker{{Started: start, Stopped: at(100), Ended: at(101)}}, []string{"I12"}},
+		"another one":                 {another, Fault{Kind: Cut, At: at(40)}, nil},
+		"the same":                    {[]Worker{{Started: start, Stopped: at(100), Ended: at(101)}}, Fault{Kind: Cut, At: at(40)}, []string{"I12"}},
+		"another one, heard":          {another, Fault{Kind: Cut, At: at(60)}, []string{"I2", "I12"}},
+		"another one, for no reason":  {another, Fault{Kind: Passing, At: at(40)}, []string{"I12"}},
+		"another one, for a stranger": {another, Fault{Kind: Deaf, At: at(40), Message: "plain"}, []string{"I12"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := healthy()
 			w.twin()
-			w.Workers, w.Faults = c.workers, []Fault{{Kind: Cut, At: at(40)}}
+			w.Workers, w.Faults = c.workers, []Fault{c.fault}
 			w.Calls = append(w.Calls, called("slow", 70.1, 409, "TaskCompleted"), called("slow", 70.2, 409, "TaskCompleted"))
 			if got := w.judge().Broken(); !slices.Equal(got, c.want) {
 				t.Errorf("broken: %q, want %q", got, c.want)
