@@ -25,8 +25,8 @@ type brokerClock struct {
 	best, before time.Duration // the most that a lock seemed to have left: since turned, and in the time before that, under mu
 }
 
-// granted returns when a lock ends of whose grant we hear now, and which was given so long ago at most, unless it shows that it
-// is later. The end is on this machine's monotonic clock: from here on, a clock that is set does not matter.
+// granted returns when a lock ends of whose grant we hear now, and which was given that long ago for all that the caller knows.
+// The end is on this machine's monotonic clock: from here on, a clock that is set does not matter.
 func (b *brokerClock) granted(until *time.Time, ago time.Duration, now time.Time) time.Time {
 	if until == nil {
 		return now.Add(shortestLock - ago)
