@@ -16,8 +16,8 @@ const (
 
 // brokerClock tells how late the grants of one connection come, though the broker's clock may differ from ours: by a constant,
 // so that the grant whose end seems farthest away came the soonest, and another is as much later as its end seems nearer. What
-// is late has met a standstill of the process or of the network, and its lock may have ended. Its methods are safe for
-// concurrent use; the zero value is ready.
+// is late has met a standstill of the process or of the network, and its lock may have ended. A grant for longer than there are
+// tells nothing of others: it may be one broken message. Its methods are safe for concurrent use; the zero value is ready.
 type brokerClock struct {
 	mu           sync.Mutex
 	last         time.Time     // when the last grant came, under mu
@@ -28,22 +28,17 @@ type brokerClock struct {
 // granted returns when a lock ends of whose grant we hear now, and which was given that long ago for all that the caller knows.
 // The end is on this machine's monotonic clock: from here on, a clock that is set does not matter.
 func (b *brokerClock) granted(until *time.Time, ago time.Duration, now time.Time) time.Time {
-	if until == nil {
+	if until == nil || until.Sub(now) > longestLock { // longer was not granted: then nothing is known but the least
 		return now.Add(shortestLock - ago)
 	}
-	left, late := until.Sub(now), b.late(*until, now)
-	sure := shortestLock - max(ago, late)
-	if left+late > longestLock { // was not granted: then nothing is known but the least
-		return now.Add(sure)
-	}
-	return now.Add(max(left, sure))
+	left := until.Sub(now)
+	return now.Add(max(left, shortestLock-max(ago, b.late(left, now))))
 }
 
-// late returns how much later than the soonest grant this one came.
-func (b *brokerClock) late(until, now time.Time) time.Duration {
+// late returns how much later than the soonest grant this one came, whose lock seems to have so much left.
+func (b *brokerClock) late(left time.Duration, now time.Time) time.Duration {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	left := until.Sub(now)
 	if b.last.IsZero() {
 		b.last, b.turned, b.best, b.before = now, now, left, left
 	}
