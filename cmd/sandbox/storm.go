@@ -131,13 +131,17 @@ func (s *storm) cut(name string, do func()) {
 
 // during breaks something for a while, in which locks may be lost.
 func (s *storm) during(name string, d time.Duration, begin, end func()) {
-	f := verdict.Fault{Kind: verdict.Deaf, At: time.Now(), Name: name}
+	s.lasts(verdict.Fault{Kind: verdict.Deaf, Name: name}, d, begin, end)
+}
+
+func (s *storm) lasts(f verdict.Fault, d time.Duration, begin, end func()) {
+	f.At = time.Now()
 	begin()
 	s.lasting.Go(func() {
 		sleepFor(s.ctx, d)
 		end()
 		f.Until = time.Now()
-		s.struck.add(name, f)
+		s.struck.add(f.Name, f)
 	})
 }
 

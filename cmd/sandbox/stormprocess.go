@@ -1,6 +1,10 @@
 package main
 
-import "time"
+import (
+	"time"
+
+	"batchterminator/cmd/sandbox/verdict"
+)
 
 // processFaults happen to the worker's processes. At least one is left awake.
 func processFaults() []stormFault {
@@ -54,6 +58,6 @@ func (s *storm) replace() {
 
 func (s *storm) freezeOne(name string, d time.Duration) {
 	if c := s.victim(); c != nil {
-		s.during(name, d, func() { c.freeze(true) }, func() { c.freeze(false) })
+		s.lasts(verdict.Fault{Kind: verdict.Frozen, Name: name}, d, func() { c.freeze(true) }, func() { c.freeze(false) })
 	}
 }

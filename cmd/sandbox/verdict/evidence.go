@@ -45,6 +45,8 @@ const (
 	Cut
 	// Deaf is a time in which the broker hears or answers settlements and renewals badly or not at all.
 	Deaf
+	// Frozen is Deaf, for a worker that stands still. What it had looked at by then may go out as soon as it goes on.
+	Frozen
 	// StoredTwice: the broker makes two messages of one that was sent.
 	StoredTwice
 	// LockEnded: the broker ends the lock of a message early, whatever its holder was told. Without a message it met none.

@@ -60,7 +60,7 @@ func (h *history) reason(k *lock) (excuse, time.Time) {
 		}
 	}
 	for _, f := range h.Faults {
-		if f.Kind == Deaf && f.concerns(k) && f.touches(k.granted, k.to) {
+		if (f.Kind == Deaf || f.Kind == Frozen) && f.concerns(k) && f.touches(k.granted, k.to) {
 			return deaf, later(f.At, k.from)
 		}
 	}

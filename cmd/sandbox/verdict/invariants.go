@@ -88,8 +88,12 @@ func (h *history) i2() Line {
 	return line("I2", "", "one end for each message", wrong, "%d messages of %d requests; %d ends of twins", len(h.Ledger), len(h.lives), h.duplicatedEnds())
 }
 
+// onTheWay is how many calls of a worker may have passed its last look at their locks, and not be written yet.
+const onTheWay = 4
+
 // lockless lists calls for which no message of a request for the task was locked when they began.
 func (h *history) lockless() (wrong []string) {
+	resumed := map[time.Time]int{} // calls by the end of the standstill that they were on their way in
 	for key, calls := range h.calls {
 		var locks []*lock
 		for _, l := range h.tasks[key] {
@@ -99,12 +103,27 @@ func (h *history) lockless() (wrong []string) {
 		}
 		for _, c := range calls {
 			// A lock that the broker ended on its own is one more that the worker could believe in.
-			if !slices.ContainsFunc(locks, func(k *lock) bool { return k.covers(c.Time, moment) || k.excuse == ended && !c.Time.Before(k.from) }) {
-				wrong = append(wrong, fmt.Sprintf("%s at %s", key, c.Time.UTC().Format(time.TimeOnly)))
+			if slices.ContainsFunc(locks, func(k *lock) bool { return k.covers(c.Time, moment) || k.excuse == ended && !c.Time.Before(k.from) }) {
+				continue
 			}
+			if end, ok := h.stoodStill(locks, c.Time); ok && resumed[end] < onTheWay {
+				resumed[end]++
+				continue
+			}
+			wrong = append(wrong, fmt.Sprintf("%s at %s", key, c.Time.UTC().Format(time.TimeOnly)))
 		}
 	}
 	return wrong
+}
+
+// stoodStill returns the end of the standstill that a call came out of, at whose begin one of the locks stood.
+func (h *history) stoodStill(locks []*lock, called time.Time) (end time.Time, ok bool) {
+	for _, f := range h.Faults {
+		if f.Kind == Frozen && f.touches(called.Add(-moment), called) && slices.ContainsFunc(locks, func(k *lock) bool { return k.covers(f.At, moment) }) {
+			return f.Until, true
+		}
+	}
+	return time.Time{}, false
 }
 
 func (h *history) i4() Line {

@@ -164,7 +164,18 @@ func TestEachBreachFailsItsOwnLine(t *testing.T) {
 			w.Calls[2].Status, w.Calls[2].Code = 409, "TaskCompleted"
 		}},
 		"a call for a lock that ran out": {"I4", func(w *world) { w.late() }},
-		"a success is called for again":  {"I12", func(w *world) { w.Calls = append(w.Calls, called("plain", 1.5, 409, "TaskCompleted")) }},
+		"more calls out of a standstill than can be on their way": {"I4", func(w *world) {
+			w.late()
+			w.Faults = []Fault{{Kind: Frozen, At: at(20), Until: at(64.5)}}
+			for range onTheWay {
+				w.Calls = append(w.Calls, called("plain", 65, 0, ""))
+			}
+		}},
+		"a call after a standstill": {"I4", func(w *world) {
+			w.late()
+			w.Faults = []Fault{{Kind: Frozen, At: at(20), Until: at(63)}}
+		}},
+		"a success is called for again": {"I12", func(w *world) { w.Calls = append(w.Calls, called("plain", 1.5, 409, "TaskCompleted")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -279,6 +290,17 @@ func TestTwinAfterAFaultIsADuplicatedEndAndNoBreach(t *testing.T) {
 	v := w.judge()
 	if !v.Holds() || v.DuplicatedEnds != 1 || v.Recovered != 1 {
 		t.Errorf("%+v", v)
+	}
+}
+
+// Between the last look at a lock and the write of its call there is time enough for a process to be stopped.
+func TestCallIsOnItsWayWhenItsWorkerStandsStill(t *testing.T) {
+	t.Parallel()
+	w := healthy()
+	w.late()
+	w.Faults = []Fault{{Kind: Frozen, At: at(20), Until: at(64.5)}}
+	if v := w.judge(); !v.Holds() {
+		t.Errorf("%q\n%+v", v.Broken(), v.Lines)
 	}
 }
 
