@@ -106,7 +106,7 @@ func TestMessageThatIsSetApartRunsAlone(t *testing.T) {
 		var mu sync.Mutex
 		var order []string // under mu
 		r := run(t, queue, decisions(func(_ context.Context, m handler.Message) handler.Result {
-			time.Sleep(2 * time.Second)
+			time.Sleep(3 * time.Second)
 			mu.Lock()
 			defer mu.Unlock()
 			order = append(order, m.RequestIdentity)
@@ -119,8 +119,8 @@ func TestMessageThatIsSetApartRunsAlone(t *testing.T) {
 		queue.mu.Lock()
 		queue.active = []*azservicebus.ReceivedMessage{message("m1", 1), back("s1", 2, 0, apartFor(2)), message("m2", 3), back("s2", 4, 0, apartFor(2))}
 		queue.mu.Unlock()
-		r.admit(c, queue.take(4))                    // received together
-		time.Sleep(pollLimit + 100*time.Millisecond) // s1 is running, and the receive that was out has ended
+		r.admit(c, queue.take(4))                                 // received together
+		time.Sleep(pollLimit + quietLimit + 100*time.Millisecond) // s1 is running, and what a receive had asked for by then is no longer waited for
 		queue.add(message("m3", 5))
 		time.Sleep(500 * time.Millisecond)
 		got := queue.operations()
@@ -129,7 +129,7 @@ func TestMessageThatIsSetApartRunsAlone(t *testing.T) {
 		queue.mu.Lock()
 		equal(t, "locked while it runs", len(queue.locked), 1)
 		queue.mu.Unlock()
-		time.Sleep(3 * time.Second)
+		time.Sleep(6 * time.Second)
 		mu.Lock()
 		slices.Sort(order[:2])
 		equal(t, "order", order, []string{"m1", "m2", "s1", "m3"})
