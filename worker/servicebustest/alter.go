@@ -72,23 +72,25 @@ func encodable(value any) any {
 	return value
 }
 
-// shifted moves the times that a message from the server tells by d: those of a delivery, and those in the reply of a
-// management request.
-func shifted(d time.Duration) func(wire []byte) []byte {
+// shifted moves the times that a message from the server tells: those of a delivery, and those in the reply of a management
+// request. The clock is off by d; when a message was enqueued it was off by what stamped says.
+func shifted(d time.Duration, stamped func(time.Time) time.Duration) func(wire []byte) []byte {
 	return func(wire []byte) []byte {
 		m, err := message.Parse(wire)
 		if err != nil {
 			return wire // a fault made it something else
 		}
-		for _, key := range []codec.Symbol{message.EnqueuedTime, message.LockedUntil} {
+		for key, by := range map[codec.Symbol]func(time.Time) time.Duration{
+			message.EnqueuedTime: stamped, message.LockedUntil: func(time.Time) time.Duration { return d },
+		} {
 			if v, ok := m.MessageAnnotations.Get(string(key)); ok {
 				if at, ok := v.(time.Time); ok {
-					_ = m.MessageAnnotations.Set(key, at.Add(d)) // a time has a type
+					_ = m.MessageAnnotations.Set(key, at.Add(by(at))) // a time has a type
 				}
 			}
 		}
 		if body, err := m.Value(); err == nil {
-			if body, ok := body.(codec.Map); ok && shiftReply(body, d) {
+			if body, ok := body.(codec.Map); ok && shiftReply(body, d, stamped) {
 				_ = m.SetValue(body) // decoded, so it encodes
 			}
 		}
@@ -97,7 +99,7 @@ func shifted(d time.Duration) func(wire []byte) []byte {
 }
 
 // shiftReply moves the times in the body of a reply and says whether there were any.
-func shiftReply(body codec.Map, d time.Duration) (changed bool) {
+func shiftReply(body codec.Map, d time.Duration, stamped func(time.Time) time.Duration) (changed bool) {
 	for i := range body {
 		switch v := body[i].Value.(type) {
 		case []time.Time: // expirations
@@ -109,12 +111,12 @@ func shiftReply(body codec.Map, d time.Duration) (changed bool) {
 		case []any: // messages
 			for _, entry := range v {
 				if m, ok := entry.(codec.Map); ok {
-					changed = shiftReply(m, d) || changed
+					changed = shiftReply(m, d, stamped) || changed
 				}
 			}
 		case []byte:
 			if body[i].Key == "message" {
-				body[i].Value, changed = shifted(d)(v), true
+				body[i].Value, changed = shifted(d, stamped)(v), true
 			}
 		}
 	}

@@ -62,12 +62,12 @@ func (s *Server) MuteLinks(entity string, on bool) {
 	s.eachConnection(func(c *transport.Conn) { c.MuteLinks(match, on) })
 }
 
-// SkewClock has the server's clock run ahead of the client's by d, or behind it: the times it tells (enqueued, locked
-// until, and the new expiry of a renewed lock) are off, and nothing else is.
+// SkewClock has the server's clock run ahead of the client's by d, or behind it: the times it tells (until when a message
+// is locked, and when one was enqueued since) are off, and nothing else is.
 func (s *Server) SkewClock(d time.Duration) {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
-	s.faults.skew.Store(int64(d))
+	s.faults.skews = append(s.faults.skews, skew{time.Now().Truncate(time.Millisecond), d})
 	s.faults.arm()
 }
 

@@ -260,6 +260,7 @@ func TestF15SkewedClockShowsInEveryTimeTold(t *testing.T) {
 			inBubble(t, servicebustest.QueueConfig{LockDuration: time.Minute}, func(t *testing.T, r rig) {
 				r.SkewClock(skew)
 				r.fill(t, 2)
+				stamped := time.Now().Add(skew)
 				receiver := r.receiver(t)
 				now := time.Now()
 				m := receiveOne(t, receiver)
@@ -282,10 +283,12 @@ func TestF15SkewedClockShowsInEveryTimeTold(t *testing.T) {
 				}
 				complete(t, receiver, deferred[0])
 
+				time.Sleep(time.Second)
 				r.SkewClock(0)
 				synctest.Wait()
-				if m := receiveOne(t, receiver); !m.EnqueuedTime.Before(time.Now().Add(time.Minute)) || m.EnqueuedTime.Before(now.Add(-time.Minute)) {
-					t.Errorf("enqueued %v", m.EnqueuedTime)
+				now = time.Now()
+				if m := receiveOne(t, receiver); !m.EnqueuedTime.Equal(stamped) || !m.LockedUntil.Equal(now.Add(time.Minute)) {
+					t.Errorf("enqueued %v, locked until %v; it was stamped %v", m.EnqueuedTime, m.LockedUntil, stamped)
 				}
 			})
 		})

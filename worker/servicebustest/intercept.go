@@ -15,10 +15,35 @@ import (
 type faults struct {
 	tokens tokenBook
 
-	armed   atomic.Bool  // there is anything to ask for: written under mu, read without it on the path of every message
-	skew    atomic.Int64 // of the clock, in nanoseconds: any goroutine
+	armed   atomic.Bool // there is anything to ask for: written under mu, read without it on the path of every message
 	mu      sync.Mutex
 	waiting []*Injection // any goroutine, under mu
+	skews   []skew       // of the clock so far, under mu
+}
+
+// skew is by how much the clock is off from a time on, in whole milliseconds as on the wire.
+type skew struct {
+	since time.Time
+	by    time.Duration
+}
+
+// skewed tells whether the clock has ever been off.
+func (f *faults) skewed() bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return len(f.skews) > 0
+}
+
+// skewAt is by how much the clock was off at a time.
+func (f *faults) skewAt(at time.Time) (by time.Duration) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.skews {
+		if !at.Before(s.since) {
+			by = s.by
+		}
+	}
+	return by
 }
 
 // tokenBook is what faults know about locks.
@@ -30,7 +55,7 @@ type tokenBook interface {
 }
 
 // arm keeps armed up to date; mu is held.
-func (f *faults) arm() { f.armed.Store(len(f.waiting) > 0 || f.skew.Load() != 0) }
+func (f *faults) arm() { f.armed.Store(len(f.waiting) > 0 || len(f.skews) > 0) }
 
 // drop forgets an injection; mu is held.
 func (f *faults) drop(i *Injection) {
@@ -70,15 +95,15 @@ func (f *faults) intercept(e transport.Event) transport.Action {
 			f.tokens.EndLock(entity, token, end)
 		}
 	}
-	if skew := time.Duration(f.skew.Load()); skew != 0 && (call.Op == Deliver || call.Op == Reply) {
-		met.action.Rewrite = skewed(met.action.Rewrite, skew)
+	if (call.Op == Deliver || call.Op == Reply) && f.skewed() {
+		met.action.Rewrite = f.byTheClock(met.action.Rewrite)
 	}
 	return met.action
 }
 
-// skewed puts a skew behind what else is done to a message.
-func skewed(first func([]byte) []byte, skew time.Duration) func([]byte) []byte {
-	shift := shifted(skew)
+// byTheClock puts the skew of the clock behind what else is done to a message.
+func (f *faults) byTheClock(first func([]byte) []byte) func([]byte) []byte {
+	shift := shifted(f.skewAt(time.Now()), f.skewAt)
 	if first == nil {
 		return shift
 	}
