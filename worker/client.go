@@ -153,6 +153,20 @@ func (c *client) lockEnds(until *time.Time, now time.Time) time.Time {
 	return c.clock.granted(until, stood, now)
 }
 
+// renew renews a lock, and returns when it ends by our clock.
+func (c *client) renew(ctx context.Context, limit time.Duration, token [16]byte) (time.Time, error) {
+	// A copy: the SDK writes the new expiry into the message that it is given.
+	m, asked := &azservicebus.ReceivedMessage{LockToken: token}, time.Now()
+	_, err := do(ctx, c, limit, func(ctx context.Context) (struct{}, error) {
+		return struct{}{}, c.receiver.RenewMessageLock(ctx, m, nil)
+	})
+	if err != nil {
+		return time.Time{}, err
+	}
+	now := time.Now()
+	return c.clock.granted(m.LockedUntil, now.Sub(asked), now), nil
+}
+
 // takeBack takes the credit back that is out. It tells whether, within recallLimit, the broker has given it up and the SDK has
 // seen that.
 func (c *client) takeBack() bool {
@@ -195,9 +209,7 @@ func (c *client) lend(n int) {
 // probe proves that the path to the broker and its management node works: it renews a lock that cannot exist, and "lock
 // lost" is the answer of a healthy broker.
 func (c *client) probe(ctx context.Context, limit time.Duration) error {
-	_, err := do(ctx, c, limit, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, c.receiver.RenewMessageLock(ctx, &azservicebus.ReceivedMessage{LockToken: [16]byte{1}}, nil)
-	})
+	_, err := c.renew(ctx, limit, [16]byte{1})
 	if err == nil || lockLost(err) {
 		return nil
 	}

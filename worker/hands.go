@@ -256,17 +256,12 @@ func (r *errand) extend(ctx context.Context, h *holding) bool {
 	if err != nil {
 		return false
 	}
-	m := &azservicebus.ReceivedMessage{LockToken: h.d.msg.LockToken}
-	asked := time.Now()
-	_, err = do(ctx, c, renewLimit, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, c.receiver.RenewMessageLock(ctx, m, nil)
-	})
+	until, err := c.renew(ctx, renewLimit, h.d.msg.LockToken)
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
 	case err == nil:
-		now := time.Now()
-		h.lockedUntil(c.clock.granted(m.LockedUntil, now.Sub(asked), now))
+		h.lockedUntil(until)
 		return true
 	case lockLost(err):
 		if r.held[h.d.sequence()] == h {

@@ -6,7 +6,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"go.uber.org/zap"
 
 	"batchterminator/handler"
@@ -137,7 +136,7 @@ func (l *lock) renew() {
 	}
 }
 
-// ask makes the SDK call on a copy: the SDK writes the new expiry into the message that it is given.
+// ask asks the broker, and takes note of a client that renews nothing.
 func (l *lock) ask(limit time.Duration) (time.Time, error) {
 	w := l.worker
 	ctx, cancel := context.WithTimeout(l, limit)
@@ -146,19 +145,14 @@ func (l *lock) ask(limit time.Duration) (time.Time, error) {
 	if err != nil {
 		return time.Time{}, err
 	}
-	m := &azservicebus.ReceivedMessage{LockToken: l.delivery.msg.LockToken}
 	w.metrics.Operation("renew")
-	asked := time.Now()
-	_, err = do(ctx, c, limit, func(ctx context.Context) (struct{}, error) {
-		return struct{}{}, c.receiver.RenewMessageLock(ctx, m, nil)
-	})
+	expires, err := c.renew(ctx, limit, l.delivery.msg.LockToken)
 	if err != nil {
 		l.blame(c, err)
 		return time.Time{}, err
 	}
 	l.vain = 0
-	now := time.Now()
-	return c.clock.granted(m.LockedUntil, now.Sub(asked), now), nil
+	return expires, nil
 }
 
 // blame ends a client that renews no lock: its right to do so is gone, or the management link is, and receives tell of

@@ -205,8 +205,7 @@ type drainableConn struct {
 
 // Write implements net.Conn.
 func (c *drainableConn) Write(p []byte) (int, error) {
-	written := c.credit.outgoing(p)
-	n, err := c.Conn.Write(written)
+	n, err := c.Conn.Write(c.credit.outgoing(p))
 	if question := c.credit.written(); question != nil && err == nil {
 		_, err = c.Conn.Write(question)
 	}

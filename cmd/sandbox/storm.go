@@ -134,6 +134,7 @@ func (s *storm) during(name string, d time.Duration, begin, end func()) {
 	s.lasts(verdict.Fault{Kind: verdict.Deaf, Name: name}, d, begin, end)
 }
 
+// lasts is during for any kind of fault.
 func (s *storm) lasts(f verdict.Fault, d time.Duration, begin, end func()) {
 	f.At = time.Now()
 	begin()

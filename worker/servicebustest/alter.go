@@ -73,24 +73,25 @@ func encodable(value any) any {
 }
 
 // shifted moves the times that a message from the server tells: those of a delivery, and those in the reply of a management
-// request. The clock is off by d; when a message was enqueued it was off by what stamped says.
-func shifted(d time.Duration, stamped func(time.Time) time.Duration) func(wire []byte) []byte {
+// request. off is by how much the clock is off at a time; a message keeps the time at which it was enqueued.
+func shifted(off func(time.Time) time.Duration) func(wire []byte) []byte {
+	now := off(time.Now())
 	return func(wire []byte) []byte {
 		m, err := message.Parse(wire)
 		if err != nil {
 			return wire // a fault made it something else
 		}
-		for key, by := range map[codec.Symbol]func(time.Time) time.Duration{
-			message.EnqueuedTime: stamped, message.LockedUntil: func(time.Time) time.Duration { return d },
-		} {
+		move := func(key codec.Symbol, by func(time.Time) time.Duration) {
 			if v, ok := m.MessageAnnotations.Get(string(key)); ok {
 				if at, ok := v.(time.Time); ok {
 					_ = m.MessageAnnotations.Set(key, at.Add(by(at))) // a time has a type
 				}
 			}
 		}
+		move(message.EnqueuedTime, off)
+		move(message.LockedUntil, func(time.Time) time.Duration { return now })
 		if body, err := m.Value(); err == nil {
-			if body, ok := body.(codec.Map); ok && shiftReply(body, d, stamped) {
+			if body, ok := body.(codec.Map); ok && shiftReply(body, off) {
 				_ = m.SetValue(body) // decoded, so it encodes
 			}
 		}
@@ -99,24 +100,25 @@ func shifted(d time.Duration, stamped func(time.Time) time.Duration) func(wire [
 }
 
 // shiftReply moves the times in the body of a reply and says whether there were any.
-func shiftReply(body codec.Map, d time.Duration, stamped func(time.Time) time.Duration) (changed bool) {
+func shiftReply(body codec.Map, off func(time.Time) time.Duration) (changed bool) {
+	now := off(time.Now())
 	for i := range body {
 		switch v := body[i].Value.(type) {
 		case []time.Time: // expirations
 			moved := slices.Clone(v)
 			for j := range moved {
-				moved[j] = moved[j].Add(d)
+				moved[j] = moved[j].Add(now)
 			}
 			body[i].Value, changed = moved, true
 		case []any: // messages
 			for _, entry := range v {
 				if m, ok := entry.(codec.Map); ok {
-					changed = shiftReply(m, d, stamped) || changed
+					changed = shiftReply(m, off) || changed
 				}
 			}
 		case []byte:
 			if body[i].Key == "message" {
-				body[i].Value, changed = shifted(d, stamped)(v), true
+				body[i].Value, changed = shifted(off)(v), true
 			}
 		}
 	}

@@ -103,7 +103,7 @@ func (f *faults) intercept(e transport.Event) transport.Action {
 
 // byTheClock puts the skew of the clock behind what else is done to a message.
 func (f *faults) byTheClock(first func([]byte) []byte) func([]byte) []byte {
-	shift := shifted(f.skewAt(time.Now()), f.skewAt)
+	shift := shifted(f.skewAt)
 	if first == nil {
 		return shift
 	}

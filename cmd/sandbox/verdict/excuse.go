@@ -60,19 +60,19 @@ func (h *history) reason(k *lock) (excuse, time.Time) {
 		}
 	}
 	for _, f := range h.Faults {
-		if (f.Kind == Deaf || f.Kind == Frozen) && f.concerns(k) && f.touches(k.granted, k.to) {
+		if (f.Kind == Deaf || f.Kind == Frozen) && f.concerns(k.message) && f.touches(k.granted, k.to) {
 			return deaf, later(f.At, k.from)
 		}
 	}
 	for _, f := range h.Faults {
-		if f.Kind == Cut && f.concerns(k) && k.used.IsZero() && f.touches(k.from, k.from.Add(moment)) {
+		if f.Kind == Cut && f.concerns(k.message) && k.used.IsZero() && f.touches(k.from, k.from.Add(moment)) {
 			return onTheWire, k.from
 		}
 	}
 	return none, time.Time{}
 }
 
-func (f Fault) concerns(k *lock) bool { return f.Message == "" || f.Message == k.message }
+func (f Fault) concerns(message string) bool { return f.Message == "" || f.Message == message }
 
 func later(a, b time.Time) time.Time {
 	if a.After(b) {

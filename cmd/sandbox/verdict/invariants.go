@@ -180,7 +180,7 @@ func (h *history) forgotten(task string, answered, called time.Time) bool {
 // unanswered tells whether what became of a message that was sent may not have been heard.
 func (h *history) unanswered(id string, from, to time.Time) bool {
 	return h.killedBetween(from, to) || slices.ContainsFunc(h.Faults, func(f Fault) bool {
-		return f.Kind != Passing && (f.Message == "" || f.Message == id) && f.touches(from, to)
+		return f.Kind != Passing && f.concerns(id) && f.touches(from, to)
 	})
 }
 
