@@ -57,7 +57,7 @@ func FuzzPathsStayWithinTheTask(f *testing.F) {
 		f.Add(id, "task")
 	}
 	f.Fuzz(func(t *testing.T, jobID, taskID string) {
-		if isID(taskID) != idGrammar.MatchString(taskID) || isJobID(jobID) != jobIDGrammar.MatchString(jobID) {
+		if IsTaskID(taskID) != idGrammar.MatchString(taskID) || IsJobID(jobID) != jobIDGrammar.MatchString(jobID) {
 			t.Errorf("job %q, task %q: not judged by the grammar", jobID, taskID)
 		}
 		k := call{jobID: jobID, taskID: taskID, action: "/terminate", options: &TerminateTaskOptions{}}

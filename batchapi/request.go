@@ -36,9 +36,10 @@ const (
 	maxServiceTime = 30 * time.Second
 )
 
-// isID holds job and task ids to their grammar: no dot, slash, percent sign or
-// space, so that an id is one path segment whatever cleans the path.
-func isID(s string) bool {
+// IsTaskID reports whether a task may have this id: 1 to 64 letters, digits,
+// hyphens and underscores (Add Task, "id"). No dot, slash, percent sign or space,
+// so that an id is one path segment whatever cleans the path.
+func IsTaskID(s string) bool {
 	for i := range len(s) {
 		c := s[i]
 		if (c < 'a' || c > 'z') && (c < 'A' || c > 'Z') && (c < '0' || c > '9') && c != '_' && c != '-' {
@@ -48,14 +49,14 @@ func isID(s string) bool {
 	return 0 < len(s) && len(s) <= maxIDBytes
 }
 
-// isJobID adds the ids the service itself gives to the jobs of a job schedule,
-// {scheduleId}:job-{n}.
-func isJobID(s string) bool {
+// IsJobID reports whether a job may have this id. To those of tasks it adds the
+// ids the service itself gives to the jobs of a job schedule, {scheduleId}:job-{n}.
+func IsJobID(s string) bool {
 	schedule, number, scheduled := strings.Cut(s, ":job-")
 	if scheduled && (number == "" || len(number) > 10 || number[0] == '0' || strings.Trim(number, "0123456789") != "") {
 		return false
 	}
-	return isID(schedule)
+	return IsTaskID(schedule)
 }
 
 // call is one request before it is built.
@@ -181,10 +182,10 @@ func (c *Client) setHeaders(h http.Header, o *TerminateTaskOptions) {
 // validate refuses what must never be sent, and what the service would refuse
 // with a text that is harder to read.
 func (k *call) validate() error {
-	if !isJobID(k.jobID) {
+	if !IsJobID(k.jobID) {
 		return &ArgumentError{Field: "jobId", Reason: "must be 1 to 64 letters, digits, hyphens and underscores, or such an id followed by :job-{n}"}
 	}
-	if !isID(k.taskID) {
+	if !IsTaskID(k.taskID) {
 		return &ArgumentError{Field: "taskId", Reason: "must be 1 to 64 letters, digits, hyphens and underscores"}
 	}
 	return k.options.validate()
@@ -194,7 +195,7 @@ func (o *TerminateTaskOptions) validate() error {
 	if o.TimeOut != 0 && (o.TimeOut < time.Second || o.TimeOut > maxServiceTime || o.TimeOut%time.Second != 0) {
 		return &ArgumentError{Field: "timeOut", Reason: "must be whole seconds, 1 to 30"}
 	}
-	if o.ClientRequestID != "" && !isGUID(o.ClientRequestID) {
+	if o.ClientRequestID != "" && !IsGUID(o.ClientRequestID) {
 		return &ArgumentError{Field: "clientRequestId", Reason: "must be a GUID without decoration"}
 	}
 	if !isETag(o.IfMatch) {
@@ -225,9 +226,9 @@ func (o *TerminateTaskOptions) validateConditions() error {
 	return nil
 }
 
-// isGUID tells 8-4-4-4-12 hexadecimal digits, without the braces and prefixes
-// that parsers forgive.
-func isGUID(s string) bool {
+// IsGUID reports whether s is 8-4-4-4-12 hexadecimal digits, without the braces
+// and prefixes that parsers forgive.
+func IsGUID(s string) bool {
 	if len(s) != len("00000000-0000-0000-0000-000000000000") {
 		return false
 	}

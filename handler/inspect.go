@@ -6,6 +6,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"net/url"
 	"strings"
 	"time"
@@ -109,10 +110,16 @@ func (r Request) clientID(identity string) string {
 
 // CheckJobID returns an error unless id is one that the jobId of a request may be.
 func CheckJobID(id string) error {
-	return matches(jobIDGrammar, "1 to 64 letters, digits, '-' or '_', optionally ':job-<n>'")(id)
+	if !batchapi.IsJobID(id) {
+		return fmt.Errorf("want 1 to 64 letters, digits, '-' or '_', optionally ':job-<n>', got %s", quoted(id))
+	}
+	return nil
 }
 
 // CheckTaskID returns an error unless id is one that the taskId of a request may be.
 func CheckTaskID(id string) error {
-	return matches(taskIDGrammar, "1 to 64 letters, digits, '-' or '_'")(id)
+	if !batchapi.IsTaskID(id) {
+		return fmt.Errorf("want 1 to 64 letters, digits, '-' or '_', got %s", quoted(id))
+	}
+	return nil
 }

@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+
+	"batchterminator/batchapi"
 )
 
 var halfPast = time.Date(2026, 1, 31, 17, 0, 0, 0, time.UTC)
@@ -131,7 +133,7 @@ func checkSent(t *testing.T, want Request, got seen) {
 	if id := want.ClientRequestID; id != "" && o.ClientRequestID != id {
 		t.Errorf("client-request-id %q, want the sender's own %q", o.ClientRequestID, id)
 	}
-	if !guidGrammar.MatchString(o.ClientRequestID) || !o.ReturnClientRequestID {
+	if !batchapi.IsGUID(o.ClientRequestID) || !o.ReturnClientRequestID {
 		t.Errorf("client-request-id %q, echo %v; want a GUID and its echo", o.ClientRequestID, o.ReturnClientRequestID)
 	}
 }

@@ -13,6 +13,8 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"batchterminator/batchapi"
 )
 
 // MaxBody bounds a message body, in bytes. A request needs a few hundred.
@@ -62,16 +64,12 @@ var fields = [...]field{
 	{"ifModifiedSince", '"', date(func(r *Request) *time.Time { return &r.IfModifiedSince }, anyDate)},
 	{"ifUnmodifiedSince", '"', date(func(r *Request) *time.Time { return &r.IfUnmodifiedSince }, anyDate)},
 	{"createdBefore", '"', date(func(r *Request) *time.Time { return &r.CreatedBefore }, rfc3339)},
-	{"clientRequestId", '"', text(func(r *Request) *string { return &r.ClientRequestID }, matches(guidGrammar, "a GUID without braces"))},
+	{"clientRequestId", '"', text(func(r *Request) *string { return &r.ClientRequestID }, plainGUID)},
 	{"reason", '"', text(func(r *Request) *string { return &r.Reason }, atMost(maxAudit))},
 	{"requestedBy", '"', text(func(r *Request) *string { return &r.RequestedBy }, atMost(maxAudit))},
 }
 
-// Identifier grammars. `..` as a task id would, after path cleaning, terminate the whole job.
 var (
-	jobIDGrammar  = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}(:job-[1-9][0-9]{0,9})?$`)
-	taskIDGrammar = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
-	guidGrammar   = regexp.MustCompile(`^[0-9A-Fa-f]{8}(-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}$`)
 	// time.Parse would also take a comma, an hour of one digit, names in any case and zones of a day and more. Year 0001 is
 	// what an unset date becomes in many a language; GMT, in which dates are sent on, must neither go back to it nor leave the
 	// four digits of RFC 7231.
@@ -200,7 +198,8 @@ func text(at func(*Request) *string, valid func(string) error) func(*Request, js
 }
 
 func unquoted(v jsontext.Value) (string, error) {
-	s, err := jsontext.AppendUnquote(nil, v)
+	var short [128]byte // on the stack, as most values are
+	s, err := jsontext.AppendUnquote(short[:0], v)
 	return string(s), err
 }
 
@@ -233,13 +232,11 @@ func timeOut(r *Request, v jsontext.Value) error {
 	return nil
 }
 
-func matches(grammar *regexp.Regexp, want string) func(string) error {
-	return func(s string) error {
-		if !grammar.MatchString(s) {
-			return fmt.Errorf("want %s, got %s", want, quoted(s))
-		}
-		return nil
+func plainGUID(s string) error {
+	if !batchapi.IsGUID(s) {
+		return fmt.Errorf("want a GUID without braces, got %s", quoted(s))
 	}
+	return nil
 }
 
 func notEmpty(s string) error {

@@ -46,31 +46,39 @@ func (r Retry) Validate() error {
 // pace is the backoff.BackOff of one delivery: the library's exponential, with Retry-After as a floor and our three ends.
 type pace struct {
 	limits   Retry
-	interval *backoff.ExponentialBackOff
+	interval *backoff.ExponentialBackOff // made for the first wait: most requests need none
 	start    time.Time
 	tries    int
 	floor    time.Duration // set by the last answer
 }
 
-func (r Retry) pace() *pace {
-	return &pace{limits: r, start: time.Now(), interval: backoff.NewExponentialBackOff(
-		// The library jitters around its interval by this factor: half the bound ± 100 % is uniform from 0 to the bound.
-		backoff.WithInitialInterval(r.Initial/2),
-		backoff.WithMaxInterval(r.Max/2),
-		backoff.WithMultiplier(2),
-		backoff.WithRandomizationFactor(1),
-		backoff.WithMaxElapsedTime(0), // its default of 15 minutes outlives any lock; the budget below ends the tries
-	)}
-}
+func (r Retry) pace() *pace { return &pace{limits: r, start: time.Now()} }
 
-func (p *pace) Reset() { p.interval.Reset() }
+// Reset implements [backoff.BackOff].
+func (p *pace) Reset() { p.interval = nil }
 
+// NextBackOff implements [backoff.BackOff].
 func (p *pace) NextBackOff() time.Duration {
+	if p.interval == nil {
+		p.interval = p.limits.interval()
+	}
 	wait := max(p.interval.NextBackOff(), p.floor)
 	if p.tries >= p.limits.Attempts || wait > p.limits.MaxWait || time.Since(p.start)+wait > p.limits.Budget {
 		return backoff.Stop
 	}
 	return wait
+}
+
+// interval is the library's exponential, whose jitter is around its interval by a factor: half the bound ± 100 % is uniform from
+// 0 to the bound.
+func (r Retry) interval() *backoff.ExponentialBackOff {
+	return backoff.NewExponentialBackOff(
+		backoff.WithInitialInterval(r.Initial/2),
+		backoff.WithMaxInterval(r.Max/2),
+		backoff.WithMultiplier(2),
+		backoff.WithRandomizationFactor(1),
+		backoff.WithMaxElapsedTime(0), // its default of 15 minutes outlives any lock; the budget ends the tries
+	)
 }
 
 // errAgain keeps the library going; the real error and verdict are kept beside it, because on a cancelled context the

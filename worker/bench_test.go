@@ -2,7 +2,11 @@ package worker_test
 
 import (
 	"fmt"
+	"os"
+	"runtime/debug"
 	"slices"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -20,6 +24,7 @@ func BenchmarkWorker(b *testing.B) {
 	}{
 		{"pump", benchmarkPump}, {"calls", benchmarkCalls}, {"far", benchmarkFar}, {"alone", benchmarkAlone}, {"backlog", benchmarkBacklog},
 	}
+	collectAsDeployed(b)
 	var rows []row
 	complete := true
 	for _, m := range measures {
@@ -33,6 +38,25 @@ func BenchmarkWorker(b *testing.B) {
 	if complete {
 		updateReadme(b, rows)
 	}
+}
+
+// collectAsDeployed has the processes of the benchmark collect garbage as the image has it, whichever side they are on.
+func collectAsDeployed(b *testing.B) {
+	b.Helper()
+	const variable = "GOGC"
+	image, err := os.ReadFile("../deploy/Dockerfile")
+	if err != nil {
+		b.Fatal(err)
+	}
+	_, rest, _ := strings.Cut(string(image), "\nENV "+variable+"=")
+	value, _, _ := strings.Cut(rest, "\n")
+	percent, err := strconv.Atoi(value)
+	if err != nil {
+		b.Fatalf("deploy/Dockerfile has no %s: %v", variable, err)
+	}
+	b.Setenv(variable, value)
+	before := debug.SetGCPercent(percent)
+	b.Cleanup(func() { debug.SetGCPercent(before) })
 }
 
 // plenty is a concurrency at which the pump never waits for a slot.

@@ -196,7 +196,7 @@ func TestImageStartsTheWorker(t *testing.T) {
 	t.Parallel()
 	text := string(deployFile(t, "Dockerfile"))
 	for _, want := range []string{"-X main.version=$VERSION -X main.revision=$REVISION", "./cmd/batch-terminator", "CGO_ENABLED=0", "-trimpath",
-		"\nFROM scratch\n", "\nEXPOSE 9090\n", "\nENTRYPOINT [\"/batch-terminator\"]\nCMD [\"run\"]\n"} {
+		"\nFROM scratch\n", "\nENV GOGC=400\n", "\nEXPOSE 9090\n", "\nENTRYPOINT [\"/batch-terminator\"]\nCMD [\"run\"]\n"} {
 		if !strings.Contains(text, want) {
 			t.Errorf("the Dockerfile lacks %q", want)
 		}
