@@ -127,6 +127,20 @@ func TestSendBuildsARequestFromFlags(t *testing.T) {
 	}
 }
 
+// A condition must not get lost on its way out of a script whose variable is not set.
+func TestSendWithAnEmptyPartSendsNothing(t *testing.T) {
+	t.Parallel()
+	for _, flag := range []string{"--if-match", "--if-none-match", "--if-modified-since", "--if-unmodified-since", "--created-before", "--endpoint", "--client-request-id", "--message-id", "--task", "--job"} {
+		b, env := broker(t)
+		var r recorded
+		args := []string{"send", "--job=j", "--task=t", flag, ""}
+		code := runWith(t.Context(), args, env, r.streams(`{"jobId":"j","taskId":"a"}`), app.Deps{Dial: b.Dial})
+		if text := r.err.String(); code != exitSettings || !strings.Contains(text, flag+": empty") || len(b.Queue(app.DefaultQueue).Messages()) > 0 {
+			t.Errorf("%s: exit code %d, stderr %s", flag, code, text)
+		}
+	}
+}
+
 func TestSendOfABadInputSendsNothing(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]struct{ input, want string }{

@@ -44,7 +44,7 @@ type requestFlags struct {
 
 // Help is shown behind the command's one-line help.
 func (sendCommand) Help() string {
-	return `Every request is checked before the first one is sent: when one is wrong, nothing is sent. Where the standard OTEL_* variables ask for traces, each message carries a traceparent, of a span that is a child of $TRACEPARENT if that is set. Exit codes: 0 all sent, 1 failed or interrupted, 2 wrong settings or requests.
+	return `Every request is checked before the first one is sent: when one is wrong, or a flag is given empty, nothing is sent. Where the standard OTEL_* variables ask for traces, each message carries a traceparent, of a span that is a child of $TRACEPARENT if that is set. Exit codes: 0 all sent, 1 failed or interrupted, 2 wrong settings or requests.
 
 Examples:
 

@@ -51,7 +51,7 @@ func (c daysCommand) check() error {
 
 func (c daysCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if err := c.check(); err != nil {
-		return err
+		return usageError{err}
 	}
 	self, err := os.Executable()
 	if err != nil {

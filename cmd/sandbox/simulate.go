@@ -25,7 +25,7 @@ type simulateCommand struct {
 
 func (c simulateCommand) run(ctx context.Context, stdout, stderr io.Writer) error {
 	if c.Hours < 1 || c.Hours > 1000 {
-		return fmt.Errorf("--hours: %d; want 1 to 1000", c.Hours)
+		return usageError{fmt.Errorf("--hours: %d; want 1 to 1000", c.Hours)}
 	}
 	config := simulate.Config{Seed: c.Seed, Hours: c.Hours}
 	progress := console.NewProgress(stderr, "simulating hours", c.Hours)

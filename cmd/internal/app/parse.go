@@ -46,6 +46,15 @@ func Parse(grammar any, c Command, args []string) (*kong.Context, error) {
 	if asked {
 		return nil, ErrHelp
 	}
+	given := parsed
+	if failed, ok := errors.AsType[*kong.ParseError](err); ok {
+		given = failed.Context
+	}
+	if given != nil {
+		if empty := nothings(given); len(empty) > 0 {
+			return nil, empty
+		}
+	}
 	problems := e.problems
 	if _, ok := errors.AsType[Problems](err); ok || err == nil {
 		// Only the settings themselves are left to judge, so the variables beside them are worth a look.
@@ -57,6 +66,28 @@ func Parse(grammar any, c Command, args []string) (*kong.Context, error) {
 		problems = append(problems, usage(err, k.Model))
 	}
 	return parsed, problems.err()
+}
+
+// nothings reports what is given without a value. A variable that a script left unset must not take a condition away, nor send
+// a request to another account.
+func nothings(c *kong.Context) (problems Problems) {
+	for _, p := range c.Path {
+		var name string
+		switch {
+		case p.Resolved:
+			continue
+		case p.Flag != nil:
+			name = named(p.Flag)
+		case p.Positional != nil:
+			name = "<" + p.Positional.Name + ">"
+		default:
+			continue
+		}
+		if v := reflect.Indirect(c.Value(p)); v.Kind() == reflect.String && v.Len() == 0 {
+			problems = append(problems, fmt.Errorf("%s: empty; give a value, or leave it out", name))
+		}
+	}
+	return problems
 }
 
 // fromEnvironment gives kong the environment that it was handed, instead of the process's own, and goes on after a
@@ -111,6 +142,8 @@ var (
 	keyPart   = regexp.MustCompile(`(?i)((?:SharedAccessKey|SharedAccessSignature|AccountKey)=)[^;\s"]+`)
 	// The parser's words for a value of the wrong kind, and what stands behind them from the standard library.
 	wrongKind = regexp.MustCompile(`^expected (duration|a valid 64 bit int|a float) but got ("(?:[^"\\]|\\.)*").*$`)
+	// Its words for a flag that is the last thing on the line.
+	endOfLine = `got "EOL" (<EOL>)`
 	kinds     = map[string]string{
 		"duration":           "a duration such as 500ms, 30s or 15m",
 		"a valid 64 bit int": "a whole number",
@@ -126,13 +159,24 @@ func usage(err error, model *kong.Application) error {
 		return errors.New(line)
 	}
 	name, cause := "--"+m[1], m[2]
-	if flag := find(model.Node, m[1]); flag != nil && len(flag.Envs) > 0 {
-		name = setting(flag.Name, flag.Envs[0])
+	if flag := find(model.Node, m[1]); flag != nil {
+		name = named(flag)
+	}
+	if strings.HasSuffix(cause, endOfLine) {
+		cause = "needs a value"
 	}
 	if kind := wrongKind.FindStringSubmatch(cause); kind != nil {
 		cause = fmt.Sprintf("want %s, got %s", kinds[kind[1]], kind[2])
 	}
 	return fmt.Errorf("%s: %s", name, cause)
+}
+
+// named is how a line calls a flag.
+func named(flag *kong.Flag) string {
+	if len(flag.Envs) == 0 {
+		return "--" + flag.Name
+	}
+	return setting(flag.Name, flag.Envs[0])
 }
 
 func find(node *kong.Node, name string) *kong.Flag {

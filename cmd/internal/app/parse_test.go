@@ -32,6 +32,16 @@ func TestFlagWinsOverVariableOverDefault(t *testing.T) {
 	}
 }
 
+// A script whose variable is not set: what would be dropped in silence may be a condition, or an account.
+func TestWhatIsGivenEmptyIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, args := range [][]string{{"--batch-scope="}, {"--batch-scope", ""}} {
+		if _, lines := parse(t, valid, args...); !cmp.Equal(lines, []string{"--batch-scope (BATCH_SCOPE): empty; give a value, or leave it out"}) {
+			t.Errorf("%q: %q", args, lines)
+		}
+	}
+}
+
 func TestFlagHidesAWrongVariable(t *testing.T) {
 	t.Parallel()
 	s, lines := parse(t, append(Environment{"GRACE=soon"}, valid...), "--grace=1m")

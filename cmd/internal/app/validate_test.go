@@ -45,7 +45,7 @@ func TestEachBadSettingHasOneLineThatNamesFlagAndVariable(t *testing.T) {
 		{"--batch-api-version=latest", `--batch-api-version (BATCH_API_VERSION): want a version such as 2025-06-01, got "latest"`},
 		{"--batch-scope=batch", `--batch-scope (BATCH_SCOPE): want https://<resource>/.default, got "batch"`},
 		{"--on-not-found=ignore", `--on-not-found (ON_NOT_FOUND): want complete or dead-letter, got "ignore"`},
-		{"--on-condition-not-met=", `--on-condition-not-met (ON_CONDITION_NOT_MET): want complete or dead-letter, got ""`},
+		{"--on-condition-not-met=", "--on-condition-not-met (ON_CONDITION_NOT_MET): empty; give a value, or leave it out"},
 
 		{"--retry-attempts=0", "--retry-attempts (RETRY_ATTEMPTS): 0; want 1 to 20"},
 		{"--retry-attempts=21", "--retry-attempts (RETRY_ATTEMPTS): 21; want 1 to 20"},
@@ -67,6 +67,7 @@ func TestEachBadSettingHasOneLineThatNamesFlagAndVariable(t *testing.T) {
 		{"--max-lock=94s", "--max-lock (MAX_LOCK): 1m34s is shorter than one delivery may take: --retry-budget and one call are 1m35s"},
 		{"--max-delivery-count=1", "--max-delivery-count (MAX_DELIVERY_COUNT): 1; want at least 2, or the death of a worker dead-letters what it holds"},
 		{"--grace=6.9s", "--grace (GRACE): 6.9s; a drain needs at least 7s"},
+		{"--grace", "--grace (GRACE): needs a value"},
 		{"--grace=30", `--grace (GRACE): want a duration such as 500ms, 30s or 15m, got "30"`},
 
 		{"--linger=-1s", "--linger (LINGER): -1s; want at least 0s"},
