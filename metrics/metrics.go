@@ -30,7 +30,7 @@ var (
 	SettleResults   = []string{"ok", "lock_lost", "unconfirmed", "failed", "skipped"}
 	RenewalResults  = []string{"ok", "lock_lost", "failed"}
 	GateCauses      = []string{"auth", "throttle", "outage"}
-	ReplaceCauses   = []string{"connect", "receive", "settle", "probe", "hung", "panic", "renew", "stalled", "idle"}
+	ReplaceCauses   = []string{"connect", "receive", "settle", "probe", "hung", "panic", "renew", "stalled", "idle", "connection"}
 	Operations      = []string{"receive", "renew", "complete", "dead-letter", "abandon", "schedule", "probe"}
 	drainResults    = []string{"finished", "handed_back", "left"}
 	redeliverCauses = namesOf(handler.Redeliver, handler.Pause)

@@ -18,6 +18,7 @@ var (
 	// errLinkFailed stands for a receive without messages and without an error. That never means "idle".
 	errLinkFailed = errors.New("the receive link failed")
 	errEarly      = errors.New("a receive ended before its time, without messages")
+	errGone       = errors.New("the connection ended")
 	errKept       = errors.New("the broker was asked to take credit back, and has said nothing")
 	errSpent      = errors.New("the SDK takes too much credit that was taken back for lent")
 )

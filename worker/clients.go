@@ -28,6 +28,8 @@ const (
 	// settledAfter is how long a client has to live before its successor starts from firstReconnect again. After a shorter
 	// life in which it received something the wait stays below the time that a settlement has.
 	settledAfter = 10 * time.Second
+	// endSeen is how long the call that is under way when the connection ends has to report that. Without one nobody would.
+	endSeen = 250 * time.Millisecond
 	// sendAgain is how long a refusal to take copies is believed: it may have been a slip, or the right is granted meanwhile.
 	sendAgain = 15 * time.Second
 )
@@ -155,17 +157,22 @@ func (s *clients) run(ctx context.Context) {
 	}
 }
 
-// watch waits for the end of a client, and returns why it ended; nil when ctx did. It ends one whose management link is
-// gone, and keeps that link in use.
+// watch waits for the end of a client, and returns why it ended; nil when ctx did. It ends one whose connection or management
+// link is gone, and keeps that link in use.
 func (s *clients) watch(ctx context.Context, c *client) error {
 	again := time.NewTicker(sendAgain)
 	defer again.Stop()
 	idle := time.NewTicker(nodeIdle)
 	defer idle.Stop()
+	gone, unseen := c.gone, (<-chan time.Time)(nil)
 	for {
 		select {
 		case <-c.ctx.Done():
 			return context.Cause(c.ctx)
+		case <-gone:
+			gone, unseen = nil, time.After(endSeen)
+		case <-unseen:
+			c.fail("connection", errGone)
 		case <-ctx.Done():
 			return nil
 		case <-c.severed:

@@ -39,7 +39,8 @@
 // the SDK spins for ever, so the connection is ours (transport.go), and such a detach ends it instead (framewatch.go).
 //
 // Nor may it meet a management link that the broker has ended: it would close the receive link over what is on the wire
-// (nodewatch.go).
+// (nodewatch.go). And of a connection that has ended it tells only the call that is under way, so clients.go looks for itself:
+// a worker that drains, or may not receive, has none.
 //
 // A link that dies without a word is found by looking into the queue while it is silent (stall.go). A broker that cannot be
 // reached or does not let us in is waited for, however long; but when our own loops, or calls that never return, or a

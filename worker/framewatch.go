@@ -119,6 +119,7 @@ type watchedConn struct {
 	arrived *atomic.Uint64
 	ended   *wedgeError // the reader's: what Read returns from now on
 	tell    func(error)
+	over    func() // called when there is no more to read, perhaps more than once
 }
 
 // Read implements net.Conn.
@@ -131,6 +132,9 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 		c.arrived.Add(1)
 	}
 	pass, wedge := c.watch.feed(p[:n])
+	if wedge == nil && err != nil {
+		c.over()
+	}
 	if wedge == nil {
 		return n, err
 	}
@@ -141,6 +145,12 @@ func (c *watchedConn) Read(p []byte) (int, error) {
 		return pass, nil
 	}
 	return 0, errors.Join(wedge, net.ErrClosed)
+}
+
+// Close implements net.Conn. The SDK reads no more after the close of its peer.
+func (c *watchedConn) Close() error {
+	c.over()
+	return c.Conn.Close()
 }
 
 // errUnreadable means that the SDK gave a link up over a message that it cannot decode. The message will come again, and

@@ -146,12 +146,16 @@ func TestAWatchedConnectionReadsLikeAnyOtherUntilItEnds(t *testing.T) {
 			whole += ending(detach, conditionServerBusy) + harmless[2]
 		}
 		var told error
+		over := false
 		inner := &pieces{stream: []byte(whole), next: func(limit int) int { return rapid.IntRange(1, limit).Draw(t, "length") }}
-		conn := &watchedConn{Conn: inner, tell: func(err error) { told = err }}
+		conn := &watchedConn{Conn: inner, tell: func(err error) { told = err }, over: func() { over = true }}
 		got, err := io.ReadAll(conn)
 		wedge, ended := errors.AsType[*wedgeError](err)
 		if ended != bad || bad && (!errors.Is(told, wedge) || !inner.closed) || !bad && (err != nil || string(got) != whole) {
 			t.Fatalf("error %v, told %v, closed %v", err, told, inner.closed)
+		}
+		if !over {
+			t.Fatal("nobody was told of the end")
 		}
 		if len(got) < len(stream) || string(got) != whole[:len(got)] {
 			t.Fatalf("read %q of %q", got, whole)

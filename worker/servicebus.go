@@ -110,6 +110,8 @@ type connection struct {
 	arrived func() uint64
 	// severed is closed when the broker ends the receiver's management link. Nil where the transport is not ours.
 	severed <-chan struct{}
+	// gone is closed when the connection has ended. Nil where the transport is not ours.
+	gone <-chan struct{}
 	// credit can be taken back. Nil where the transport is not ours.
 	credit *withdrawal
 }
@@ -155,7 +157,7 @@ func (b ServiceBus) connectTo(deadLetters bool, target string) (*connection, err
 	c := &connection{close: client.Close, ended: func() error { return nil }}
 	if t != nil {
 		c.close = t.closing(client.Close)
-		c.ended, c.credit, c.arrived, c.severed = t.ended, &t.credit, t.arrived.Load, t.node.severed
+		c.ended, c.credit, c.arrived, c.severed, c.gone = t.ended, &t.credit, t.arrived.Load, t.node.severed, t.gone
 	}
 	options := &azservicebus.ReceiverOptions{}
 	if deadLetters {
@@ -189,7 +191,8 @@ func unauthorized(err error) bool {
 // refusesSend tells whether the broker refuses this message, or every message, for a reason that neither another try nor
 // another client changes: no right, an entity closed to senders, a full queue, a message too large.
 func refusesSend(err error) bool {
-	return unauthorized(err) || hasCondition(err, "com.microsoft:entity-disabled") || hasCondition(err, amqp.ErrCondResourceLimitExceeded) ||
+	// The SDK looks at the size by itself, too.
+	return errors.Is(err, azservicebus.ErrMessageTooLarge) || unauthorized(err) || hasCondition(err, "com.microsoft:entity-disabled") || hasCondition(err, amqp.ErrCondResourceLimitExceeded) ||
 		hasCondition(err, amqp.ErrCondMessageSizeExceeded) || hasCondition(err, amqp.ErrCondNotAllowed)
 }
 

@@ -49,6 +49,8 @@ type transport struct {
 	credit withdrawal
 	node   *nodeWatch
 
+	gone    chan struct{} // closed at the end of the connection, whoever ends it
+	end     func()        // closes gone, once
 	dialled atomic.Bool
 	arrived atomic.Uint64 // reads from the connection that brought something; one for the connection itself
 	mu      sync.Mutex
@@ -58,7 +60,8 @@ type transport struct {
 }
 
 func newTransport(dial func(ctx context.Context, host string) (net.Conn, error)) *transport {
-	return &transport{dial: dial, node: newNodeWatch()}
+	gone := make(chan struct{})
+	return &transport{dial: dial, node: newNodeWatch(), gone: gone, end: sync.OnceFunc(func() { close(gone) })}
 }
 
 // connect is the SDK's hook for connections of another kind. It is meant for WebSocket; any net.Conn is taken.
@@ -77,7 +80,7 @@ func (t *transport) connect(ctx context.Context, args azservicebus.NewWebSocketC
 	t.arrived.Add(1)
 	gathered := newGatheredConn(conn)
 	t.credit.write = func(p []byte) error { return gathered.interject(p, recallLimit) }
-	return t.keep(&watchedConn{Conn: &drainableConn{gathered, &t.credit}, watch: frameWatch{other: t.watch}, arrived: &t.arrived, tell: t.remember})
+	return t.keep(&watchedConn{Conn: &drainableConn{gathered, &t.credit}, watch: frameWatch{other: t.watch}, arrived: &t.arrived, tell: t.remember, over: t.end})
 }
 
 // keep remembers the connection for its end, which may have been before.
