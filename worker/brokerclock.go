@@ -10,6 +10,8 @@ const (
 	// to end outside of that tells of two clocks that disagree.
 	shortestLock = 5 * time.Second
 	longestLock  = 5 * time.Minute
+	// clockSlack is how far the two clocks may differ for a lock that seems longer to be taken for the longest.
+	clockSlack = time.Minute
 	// clockMemory is for how long at least a grant is compared with the later ones.
 	clockMemory = time.Minute
 )
@@ -28,11 +30,12 @@ type brokerClock struct {
 // granted returns when a lock ends of whose grant we hear now, and which was given that long ago for all that the caller knows.
 // The end is on this machine's monotonic clock: from here on, a clock that is set does not matter.
 func (b *brokerClock) granted(until *time.Time, ago time.Duration, now time.Time) time.Time {
-	if until == nil || until.Sub(now) > longestLock { // longer was not granted: then nothing is known but the least
+	if until == nil || until.Sub(now) > longestLock+clockSlack { // longer was not granted: then nothing is known but the least
 		return now.Add(shortestLock - ago)
 	}
 	left := until.Sub(now)
-	return now.Add(max(left, shortestLock-max(ago, b.late(left, now))))
+	late := b.late(left, now)
+	return now.Add(max(min(left, longestLock-late), shortestLock-max(ago, late)))
 }
 
 // late returns how much later than the soonest grant this one came, whose lock seems to have so much left.

@@ -21,11 +21,22 @@ func TestGrantedTimeIsBoundedByWhatServiceBusGrants(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		for said, want := range map[time.Duration]time.Duration{
 			-time.Hour: shortestLock, 0: shortestLock, time.Second: shortestLock, 30 * time.Second: 30 * time.Second,
-			5 * time.Minute: 5 * time.Minute, 5*time.Minute + 1: shortestLock, time.Hour: shortestLock,
+			5 * time.Minute: 5 * time.Minute, 5*time.Minute + 1: 5 * time.Minute, 6 * time.Minute: 5 * time.Minute, 6*time.Minute + 1: shortestLock, time.Hour: shortestLock,
 		} {
 			equal(t, "time left of "+said.String(), grantedNow(new(brokerClock), said), want)
 		}
 		equal(t, "time left of an unknown lock", time.Until(new(brokerClock).granted(nil, 0, time.Now())), shortestLock)
+	})
+}
+
+// Found by review: a lock of the longest kind was believed for 5 s where the broker's clock was ahead of ours by anything at all.
+func TestLongestLockIsBelievedWhoseClockIsAhead(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		b := new(brokerClock)
+		const ahead = 20 * time.Second
+		equal(t, "left of a lock", grantedNow(b, longestLock+ahead), longestLock)
+		equal(t, "left of one that came 50 s later", grantedNow(b, longestLock+ahead-50*time.Second), longestLock-50*time.Second)
 	})
 }
 
@@ -71,7 +82,7 @@ func TestLateGrantIsSureForLess(t *testing.T) {
 						for _, late := range []time.Duration{lock + time.Minute, lock, lock - time.Second, lock / 2, 20 * time.Millisecond} {
 							equal(t, "left of one that comes late by "+late.String(), grant(late), fresh-late)
 						}
-						equal(t, "left of one that is broken", grant(-time.Hour-longestLock), shortestLock)
+						equal(t, "left of one that is broken", grant(-3*time.Hour), shortestLock)
 						equal(t, "left of a fresh one", grant(0), fresh)
 					}
 					ahead -= 10 * time.Second // another node answers, or its clock was set
