@@ -1,6 +1,7 @@
 package worker
 
 import (
+	"cmp"
 	"sync"
 
 	"batchterminator/handler"
@@ -18,6 +19,11 @@ type finished struct {
 type place struct {
 	sequence, enqueued int64
 	id                 string
+}
+
+// before is an order on which all workers agree.
+func (p place) before(q place) bool {
+	return cmp.Or(cmp.Compare(p.sequence, q.sequence), cmp.Compare(p.enqueued, q.enqueued)) < 0
 }
 
 func newFinished() *finished { return &finished{results: newMemory[place, handler.Result]()} }

@@ -164,6 +164,7 @@ func TestRestartInALongOutageGivesNoRequestUp(t *testing.T) {
 				old := message("old", 1)
 				enqueued := time.Now().Add(-25 * time.Hour)
 				old.EnqueuedTime = &enqueued
+				old.ApplicationProperties = map[string]any{propRedeliveries: int64(1)}
 				queue.add(old)
 				time.Sleep(time.Minute)
 				equal(t, "operations", queue.operations(), c.want)

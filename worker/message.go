@@ -19,6 +19,7 @@ const (
 	propAttempts      = "bt-attempts"       // HTTP attempts so far
 	propRedeliveries  = "bt-redeliveries"   // scheduled copies so far
 	propFirstEnqueued = "bt-first-enqueued" // RFC 3339
+	propOrigin        = "bt-origin"         // the original message's sequence number
 	propLedger        = "bt-ledger"         // deliveries so far, newest last
 	propAccounted     = "bt-accounted"      // the delivery count up to which the ledger tells of this message's own deliveries
 	propSuspect       = "bt-suspect"        // deliveries in a row whose end nobody recorded
@@ -147,6 +148,14 @@ func identity(m *azservicebus.ReceivedMessage) string {
 		place.WriteString("@" + m.EnqueuedTime.UTC().Format(time.RFC3339Nano))
 	}
 	return place.String()
+}
+
+// origin tells the original of a copy from other messages with the same id: senders use one again, for another request too.
+func (d *delivery) origin() int64 {
+	if sequence, ok := d.msg.ApplicationProperties[propOrigin].(int64); ok {
+		return sequence
+	}
+	return d.sequence()
 }
 
 func firstEnqueued(m *azservicebus.ReceivedMessage) time.Time {

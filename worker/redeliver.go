@@ -4,7 +4,7 @@ package worker
 // whereas an abandoned message comes back at once and is dead-lettered by the broker after a few rounds.
 //
 // Copy, then complete, is at-least-once: Service Bus gives the Go SDK no transactions. A crash between the two leaves both.
-// The copy's message id is derived from the request and its number, so that duplicate detection, where the queue has it,
+// The copy's message id is derived from the request, its original and its number, so that duplicate detection, where the queue has it,
 // drops a twin; twins.go collapses those that this worker can know of; and every call is idempotent anyway.
 
 import (
@@ -46,6 +46,7 @@ func copyOf(d *delivery, r handler.Result, wait time.Duration) *azservicebus.AMQ
 	properties[propRequestID] = d.message.RequestIdentity
 	properties[propRedeliveries] = int64(number)
 	properties[propAttempts] = int64(d.message.Attempts + r.Attempts)
+	properties[propOrigin] = d.origin()
 	properties[propFirstEnqueued] = d.message.FirstEnqueued.UTC().Format(time.RFC3339Nano)
 	properties[propLedger] = d.ledger(r, now)
 	d.inscribe(properties)
@@ -82,6 +83,7 @@ func (d *delivery) clone() *azservicebus.AMQPAnnotatedMessage {
 	if c.ApplicationProperties == nil {
 		c.ApplicationProperties = map[string]any{}
 	}
+	legible(c)
 	return c
 }
 
@@ -103,6 +105,9 @@ func (d *delivery) raw() *azservicebus.AMQPAnnotatedMessage {
 // sendCopy sends the copy, trying again on another client until ctx ends. It reports whether the broker took it; refused
 // means that another try would not help.
 func (w *Worker) sendCopy(ctx context.Context, d *delivery, m *azservicebus.AMQPAnnotatedMessage) (sent, refused bool, err error) {
+	if err := unsendable(m); err != nil {
+		return false, true, err
+	}
 	var spent time.Duration // in tries
 	for refusals := 0; ; {
 		c, getErr := w.clients.get(ctx)

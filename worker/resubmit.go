@@ -25,7 +25,7 @@ const resubmitted = "resubmitted"
 
 // stale are the application properties that a dead letter does not take back with it: why it is one, and what counts
 // towards its end. Its age, too, counts from now on.
-var stale = []string{"DeadLetterReason", "DeadLetterErrorDescription", propAccounted, propSuspect, propRedeliveries, propFirstEnqueued}
+var stale = []string{"DeadLetterReason", "DeadLetterErrorDescription", propAccounted, propSuspect, propRedeliveries, propFirstEnqueued, propOrigin}
 
 // mark names the dead letter, by what stays with it as long as it is there.
 func (d *delivery) mark() string {
@@ -58,6 +58,9 @@ func fingerprint(d *delivery) [sha256.Size]byte {
 
 // send sends the copy of w, once: a try that goes unanswered is looked for before the next one.
 func (r *errand) send(ctx context.Context, w *wanted, m *azservicebus.AMQPAnnotatedMessage) error {
+	if err := unsendable(m); err != nil {
+		return fmt.Errorf("a dead letter cannot be sent again: %w", err)
+	}
 	for refusals := 0; ; {
 		c, err := r.line.get(ctx)
 		if err != nil {

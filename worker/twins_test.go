@@ -1,8 +1,11 @@
 package worker
 
 import (
+	"cmp"
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -43,7 +46,8 @@ func TestUnansweredCopiesDoNotMultiplyARequest(t *testing.T) {
 			if before > most*round {
 				t.Fatalf("%d copies of one request after %d redeliveries; want at most %d for each", before, round, most)
 			}
-			for _, m := range inQueue {
+			// A queue keeps its order.
+			for _, m := range slices.SortedFunc(maps.Values(inQueue), func(a, b *azservicebus.ReceivedMessage) int { return cmp.Compare(sequenceOf(a), sequenceOf(b)) }) {
 				queue.add(m)
 				time.Sleep(time.Minute) // its settlement, and its lock
 			}
@@ -99,4 +103,55 @@ func TestMessageIsRedundantOnceItsCopyOrATwinArrived(t *testing.T) {
 	if redundant(next) || !redundant(twin) || !redundant(original) {
 		t.Error("want the second copy to carry the request now")
 	}
+}
+
+// A sender that uses a message id again means another request. Found by review: the second one was completed without a call.
+//
+// Scorecard: M11.
+func TestCopiesOfTwoRequestsWithOneMessageIDAreNoTwins(t *testing.T) {
+	t.Parallel()
+	w := newTwins()
+	redundant := func(d *delivery) bool { _, ok := w.redundant(d); return ok }
+	first, second := newDelivery(nil, message("a", 1)), newDelivery(nil, message("a", 500))
+	w.suspect(first)
+	copied := func(d *delivery) *azservicebus.AMQPAnnotatedMessage {
+		return copyOf(d, handler.Result{Outcome: handler.JobDisabled}, time.Minute)
+	}
+	one, two := copied(first), copied(second)
+	if one.Properties.MessageID == two.Properties.MessageID {
+		t.Error("duplicate detection would drop the copy of the second request")
+	}
+	if redundant(newDelivery(nil, received(one, 2))) || redundant(second) || redundant(newDelivery(nil, received(two, 501))) {
+		t.Error("the second request, or its copy, is taken for a twin of the first one")
+	}
+	if again := copied(newDelivery(nil, received(one, 2))); again.ApplicationProperties[propOrigin] != one.ApplicationProperties[propOrigin] {
+		t.Errorf("the copy's copy comes from %v, the copy from %v", again.ApplicationProperties[propOrigin], one.ApplicationProperties[propOrigin])
+	}
+}
+
+// Found by review: two workers that had each seen another twin first would have dropped both, once the locks had ended and each
+// twin came to the other one.
+func TestWorkersThatSeeTheTwinsInAnotherOrderKeepOne(t *testing.T) {
+	t.Parallel()
+	original := newDelivery(nil, message("a", 1))
+	one := copyOf(original, handler.Result{Outcome: handler.JobDisabled}, time.Minute)
+	twins := []*delivery{newDelivery(nil, received(one, 2)), newDelivery(nil, received(one, 3))}
+	workers := []*twinsOf{{}, {}}
+	for i := range workers {
+		workers[i].twins = newTwins()
+		workers[i].suspect(original)
+		if workers[i].drops(twins[i]) {
+			t.Fatal("the first to arrive is dropped")
+		}
+	}
+	if workers[1].drops(twins[0]) || !workers[0].drops(twins[1]) || !workers[1].drops(twins[1]) {
+		t.Error("want the twin with the lower sequence number to stay, wherever it comes, and the other one to go")
+	}
+}
+
+type twinsOf struct{ *twins }
+
+func (t *twinsOf) drops(d *delivery) bool {
+	_, dropped := t.redundant(d)
+	return dropped
 }

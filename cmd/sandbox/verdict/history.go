@@ -1,8 +1,8 @@
 package verdict
 
 import (
+	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 	"time"
 
@@ -12,12 +12,13 @@ import (
 	"batchterminator/worker/servicebustest"
 )
 
-// copies is the name space of the ids that scheduled copies carry: version 5 over the request's identity, a line feed and
-// the number of the redelivery. Workers of two releases share a queue during an upgrade, so this may not change.
+// copies is the name space of the ids that scheduled copies carry: version 5 over the request's identity, the number of the
+// redelivery and the original's sequence number, with line feeds between them. Workers of two releases share a queue during an
+// upgrade, so this may not change.
 var copies = uuid.MustParse("0d1f0c0e-6a6b-4c55-8a3e-2f3a3f0a9d44")
 
-func copyID(request string, number int) string {
-	return uuid.NewSHA1(copies, []byte(request+"\n"+strconv.Itoa(number))).String()
+func copyID(request string, number int, original int64) string {
+	return uuid.NewSHA1(copies, fmt.Appendf(nil, "%s\n%d\n%d", request, number, original)).String()
 }
 
 // history is the evidence by request.
@@ -102,8 +103,14 @@ type place struct {
 // plan makes a life of each request, and returns whose each message id is.
 func (h *history) plan() map[string]place {
 	accepted := make(map[string]bool, len(h.Ledger))
+	sequences := make(map[string][]int64, len(h.Ledger)) // under which messages with the id were delivered
 	for _, m := range h.Ledger {
 		accepted[m.MessageID] = true
+		for _, e := range m.Events {
+			if known := sequences[m.MessageID]; e.Kind == servicebustest.EventDelivered && !e.DeadLetter && !slices.Contains(known, e.SequenceNumber) {
+				sequences[m.MessageID] = append(known, e.SequenceNumber)
+			}
+		}
 	}
 	owner := make(map[string]place, len(h.Ledger))
 	for _, r := range h.Requests {
@@ -114,12 +121,10 @@ func (h *history) plan() map[string]place {
 		l := &life{Request: r, sent: 1}
 		h.lives = append(h.lives, l)
 		owner[r.ID] = place{l, 0}
-		for n := 1; ; n++ {
-			id := copyID(r.ID, n)
-			if !accepted[id] {
-				break
+		for _, original := range sequences[r.ID] {
+			for n := 1; accepted[copyID(r.ID, n, original)]; n++ {
+				owner[copyID(r.ID, n, original)] = place{l, n}
 			}
-			owner[id] = place{l, n}
 		}
 		if r.Task != "" {
 			key := taskKey(r.Job, r.Task)
