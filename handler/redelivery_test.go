@@ -43,8 +43,10 @@ var givenUp = []struct {
 	{"young", failing{outcome: Throttled, age: time.Hour}, Throttled},
 	{"of unknown age", failing{outcome: Throttled, redeliveries: 2}, Throttled},
 	{"just young enough", failing{outcome: Throttled, age: day - time.Minute}, Throttled},
-	{"too old at its next delivery", failing{outcome: Throttled, age: day - 29*time.Second}, RetriesExhausted},
-	{"too old when Batch lets it come back", failing{outcome: Throttled, age: day - time.Hour, retryAfter: time.Hour + 1}, RetriesExhausted},
+	{"too old at its next delivery", failing{outcome: Throttled, age: day - 29*time.Second, redeliveries: 1}, RetriesExhausted},
+	{"too old at its first delivery, for want of a worker", failing{outcome: Throttled, age: 9 * day}, Throttled},
+	{"to wait for longer than a request may last", failing{outcome: Unavailable, age: time.Second, retryAfter: day}, Unavailable},
+	{"too old when Batch lets it come back", failing{outcome: Throttled, age: day - time.Hour, retryAfter: time.Hour + 1, redeliveries: 1}, RetriesExhausted},
 	{"too often", failing{outcome: Network, redeliveries: 3}, RetriesExhausted},
 	{"not yet too often", failing{outcome: Network, redeliveries: 2}, Network},
 	{"too old while the account is down", failing{outcome: Network, age: 9 * day, down: true}, Network},
@@ -97,7 +99,7 @@ func checkEnding(t *testing.T, e later, was, want Outcome) {
 
 func TestGivingUpWithoutAnAnswerHasNoLastOne(t *testing.T) {
 	t.Parallel()
-	e := next(t, DefaultRedelivery, func(now time.Time) Message { return Message{FirstEnqueued: now.Add(-25 * time.Hour)} }, Result{Outcome: Network}, false)
+	e := next(t, DefaultRedelivery, func(now time.Time) Message { return Message{FirstEnqueued: now.Add(-25 * time.Hour), Redeliveries: 1} }, Result{Outcome: Network}, false)
 	if e.Detail != "still network after 24h0m0s" {
 		t.Errorf("detail %q", e.Detail)
 	}

@@ -83,7 +83,7 @@ type RetrySettings struct {
 
 	RedeliveryInitial time.Duration `env:"REDELIVERY_INITIAL" default:"30s" help:"First wait in the queue; doubles with each redelivery up to --redelivery-max."`
 	RedeliveryMax     time.Duration `env:"REDELIVERY_MAX" default:"15m" help:"Longest wait in the queue, unless Batch asks for more."`
-	MaxAge            time.Duration `env:"MAX_AGE" default:"24h" help:"A request that still fails this long after it was first enqueued is dead-lettered."`
+	MaxAge            time.Duration `env:"MAX_AGE" default:"24h" help:"A request that still fails this long after it was first enqueued, and came back at least once, is dead-lettered."`
 	MaxRedeliveries   int           `env:"MAX_REDELIVERIES" default:"0" help:"A request that still fails after so many redeliveries is dead-lettered, 0 for no limit."`
 }
 
