@@ -45,7 +45,7 @@ func TestDaysTellApartWhatPassedStoodStillAndFailed(t *testing.T) {
 	result := func(seed uint64, build string, lines ...verdict.Line) dayResult {
 		return dayResult{Result: simulate.Result{Seed: seed, Hours: 24, Requests: 10, Struck: map[string]int{"a cut": 2}, Verdict: verdict.Verdict{Lines: lines}}, Build: build}
 	}
-	d := days{Struck: map[string]int{}, Missed: map[string][]uint64{}}
+	d := days{Asked: 6, Struck: map[string]int{}, Missed: map[string][]uint64{}}
 	d.add(result(1, asItIs, verdict.Line{ID: "P5", Holds: true}))
 	d.add(result(2, other))
 	d.add(result(3, asItIs, verdict.Line{ID: "P5"}, verdict.Line{ID: "I4"}))

@@ -11,12 +11,15 @@ import (
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
+
+	"batchterminator/cmd/sandbox/verdict"
 )
 
 // days is the sum of many. Its JSON form is for machines: names stay.
 type days struct {
-	// Seeds is how many have a result. Passed ones kept every promise, those of PassedOther in the other build alone.
+	// Asked is how many seeds there are to be. Seeds is how many have a result. Passed ones kept every promise, those of PassedOther in the other build alone.
 	// Nothing is known of those that stood still; the rest failed.
+	Asked       int      `json:"asked"`
 	Seeds       int      `json:"seeds"`
 	Passed      int      `json:"passed"`
 	PassedOther int      `json:"passedInOther"`
@@ -38,15 +41,22 @@ type days struct {
 	Recovered      int `json:"recovered"`
 	Burned         int `json:"burned"`
 	Repeated       int `json:"repeated"`
+	// Excused are the lost locks that a fault excuses.
+	Excused verdict.Excused `json:"excused"`
 	// Missed says for each promise that was broken by which seeds.
 	Missed map[string][]uint64 `json:"missed"`
 }
 
-func (d days) holds() bool { return len(d.Failed) == 0 }
+// mostStill is the share of seeds of which nothing may be known, in percent.
+const mostStill = 2
+
+func (d days) holds() bool {
+	return len(d.Failed) == 0 && d.Seeds == d.Asked && d.Passed > 0 && len(d.StoodStill)*100 <= d.Asked*mostStill
+}
 
 // total adds up all results of the seeds asked for.
 func (c daysCommand) total() (days, error) {
-	d := days{Struck: map[string]int{}, Missed: map[string][]uint64{}}
+	d := days{Asked: c.Seeds, Struck: map[string]int{}, Missed: map[string][]uint64{}}
 	for seed := c.From; seed < c.From+uint64(c.Seeds); seed++ {
 		text, err := os.ReadFile(c.result(seed))
 		if os.IsNotExist(err) {
@@ -83,6 +93,7 @@ func (d *days) add(r dayResult) {
 	d.Faults, d.Workers, d.Kills = d.Faults+r.Faults, d.Workers+r.Workers, d.Kills+r.Kills
 	d.Lost, d.DuplicatedEnds, d.Recovered = d.Lost+r.Lost, d.DuplicatedEnds+r.DuplicatedEnds, d.Recovered+r.Recovered
 	d.Burned, d.Repeated = d.Burned+r.Burned, d.Repeated+r.Repeated
+	d.Excused.Add(r.Excused)
 	for name, n := range r.Struck {
 		d.Struck[name] += n
 	}
@@ -113,6 +124,10 @@ func (d days) write(w io.Writer, form string) error {
 	line("\n%d seeds: %d passed (%d of them in the other build alone), %d stood still, %d failed", d.Seeds, d.Passed, d.PassedOther, len(d.StoodStill), len(d.Failed))
 	line("%d hours of production, %d requests in %d messages, %d Batch calls, %d faults, %d workers of which %d were killed, in %.0f s", d.Hours, d.Requests, d.Messages, d.Calls, d.Faults, d.Workers, d.Kills, d.Seconds)
 	line("lost %d, duplicated ends %d, recovered %d, burned deliveries %d, calls repeated after success %d", d.Lost, d.DuplicatedEnds, d.Recovered, d.Burned, d.Repeated)
+	line("deliveries lost with reason: %s", d.Excused)
+	if d.Seeds < d.Asked {
+		line("%d seeds have no result yet", d.Asked-d.Seeds)
+	}
 	for _, id := range slices.Sorted(maps.Keys(d.Missed)) {
 		line("%s is missed by seed %s", id, strings.Trim(fmt.Sprint(d.Missed[id]), "[]"))
 	}

@@ -103,6 +103,12 @@ func (f *fleet) kill() {
 	}
 	r := f.live[0]
 	f.live = f.live[1:]
+	select {
+	case <-r.ended: // by itself, which is for the verdict to see
+		r.life.Stopped = time.Now()
+		return
+	default:
+	}
 	r.life.Ended = time.Now()
 	r.recorded = recorded(r.registry)
 	r.network.end()

@@ -105,3 +105,7 @@ func (h *history) count(wish func(*lock) bool) (n int) {
 func (h *history) excused(by ...excuse) int {
 	return h.count(func(k *lock) bool { return slices.Contains(by, k.excuse) })
 }
+
+func (h *history) allExcused() Excused {
+	return Excused{OnTheWire: h.excused(onTheWire), Killed: h.excused(killed), Deaf: h.excused(deaf), Ended: h.excused(ended), Refused: h.excused(refused)}
+}

@@ -97,6 +97,9 @@ func (h *history) p8() Line {
 		}
 		stops++
 		took := w.Ended.Sub(w.Stopped)
+		if took < 0 {
+			wrong = append(wrong, fmt.Sprintf("ended by itself at %s: %s", w.Ended.UTC().Format(time.TimeOnly), w.Said))
+		}
 		all = append(all, strings.TrimSuffix(fmt.Sprintf("stopped in %v: %s", took.Round(time.Millisecond), w.Said), ": "))
 		if took > h.Grace-exitReserve {
 			wrong = append(wrong, fmt.Sprintf("%v to stop, of %v", took, h.Grace))

@@ -106,9 +106,30 @@ func (l *life) completed() (last time.Time) {
 	return last
 }
 
+// hit lists tasks that were ended although every request for them has a condition that is not met, and requests that were
+// skipped without a look.
+func (h *history) hit() (wrong []string) {
+	for key, lives := range h.tasks {
+		spared := func(l *life) bool { return l.Skips || slices.Contains(l.DeadLetter, "condition_not_met") }
+		if ended := h.acted(key); !ended.IsZero() && !slices.ContainsFunc(lives, func(l *life) bool { return !spared(l) }) {
+			wrong = append(wrong, fmt.Sprintf("%s was to be spared and was ended at %s", key, ended.UTC().Format(time.TimeOnly)))
+		}
+		for _, l := range lives {
+			end := l.completed()
+			looked := func(c batchtest.Call) bool {
+				return c.Operation == batchtest.GetTask && c.Status == http.StatusOK && !c.Time.After(end)
+			}
+			if l.Skips && !end.IsZero() && !slices.ContainsFunc(h.calls[key], looked) {
+				wrong = append(wrong, fmt.Sprintf("%s was skipped without a look at its task", l.ID))
+			}
+		}
+	}
+	return wrong
+}
+
 func (h *history) p2() Line {
-	wrong := h.uncertain()
-	return line("P2", "I5", "finished means certain", wrong, "%d tasks have more completed requests than final answers of Batch", len(wrong))
+	wrong := append(h.uncertain(), h.hit()...)
+	return line("P2", "I5", "finished means certain", wrong, "%d tasks have more completed requests than final answers of Batch, or were ended by none that was to", len(wrong))
 }
 
 // identities lists tasks that were called under more ids than there are requests for them, or with a date that was not
@@ -176,9 +197,8 @@ func (k *lock) burned() bool {
 
 func (h *history) p5() Line {
 	wrong := h.burned()
-	return line("P5", "", "no burned deliveries", wrong,
-		"%d delivery counts rose without need, over %d redeliveries; lost with reason: %d on the wire when it was cut, %d held by a worker that was killed, %d while the broker was deaf, %d ended by it, %d abandoned for want of a copy",
-		len(wrong), h.Counts.Accepted-len(h.Requests), h.excused(onTheWire), h.excused(killed), h.excused(deaf), h.excused(ended), h.excused(refused))
+	return line("P5", "", "no burned deliveries", wrong, "%d delivery counts rose without need, over %d redeliveries; lost with reason: %s",
+		len(wrong), h.Counts.Accepted-len(h.Requests), h.allExcused())
 }
 
 func (h *history) p6() Line {

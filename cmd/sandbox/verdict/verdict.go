@@ -48,6 +48,17 @@ type Excused struct {
 	Refused   int `json:"refused"`
 }
 
+// Add adds what another run excused.
+func (e *Excused) Add(other Excused) {
+	e.OnTheWire, e.Killed, e.Deaf, e.Ended, e.Refused = e.OnTheWire+other.OnTheWire, e.Killed+other.Killed, e.Deaf+other.Deaf, e.Ended+other.Ended, e.Refused+other.Refused
+}
+
+// String names each reason.
+func (e Excused) String() string {
+	return fmt.Sprintf("%d on the wire when it was cut, %d held by a worker that was killed, %d while the broker was deaf, %d ended by it, %d abandoned for want of a copy",
+		e.OnTheWire, e.Killed, e.Deaf, e.Ended, e.Refused)
+}
+
 // Holds tells whether every line does.
 func (v Verdict) Holds() bool { return len(v.Broken()) == 0 }
 
@@ -66,7 +77,7 @@ func Judge(e Evidence) Verdict {
 	h := newHistory(e)
 	v := Verdict{
 		Lost: len(h.lost()), DuplicatedEnds: h.duplicatedEnds(), Recovered: h.recovered(), Burned: len(h.burned()),
-		Excused:   Excused{OnTheWire: h.excused(onTheWire), Killed: h.excused(killed), Deaf: h.excused(deaf), Ended: h.excused(ended), Refused: h.excused(refused)},
+		Excused:   h.allExcused(),
 		MaxLocked: h.maxHeld(), Repeated: len(h.repeated()), Pace: h.pace(),
 		Stories: h.stories(),
 	}

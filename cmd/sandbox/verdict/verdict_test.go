@@ -62,7 +62,7 @@ func healthy() *world {
 		plain: sent("plain", 1).note(servicebustest.EventDelivered, 1).note(servicebustest.EventCompleted, 2),
 		original: sent("slow", 1).note(servicebustest.EventDelivered, 1).note(servicebustest.EventRenewed, 30).
 			note(servicebustest.EventCompleted, 40),
-		copied: sent(copyID("slow", 1), 40).note(servicebustest.EventDelivered, 70).note(servicebustest.EventCompleted, 71),
+		copied: sent(copyID("slow", 1, 0), 40).note(servicebustest.EventDelivered, 70).note(servicebustest.EventCompleted, 71),
 		bad:    sent("bad", 1).note(servicebustest.EventDelivered, 1).note(servicebustest.EventDeadLettered, 1),
 	}
 	w.Requests = []Request{
@@ -131,9 +131,15 @@ func TestEachBreachFailsItsOwnLine(t *testing.T) {
 		"completed on an answer that is not final":      {"P2", func(w *world) { w.Calls[0].Status, w.Calls[0].Code = 503, "ServerBusy" }},
 		"completed on a page of a gateway":              {"P2", func(w *world) { w.Calls[0].Status = 404 }},
 		"completed before the answer":                   {"P2", func(w *world) { w.Calls[0] = called("plain", 2.5, 204, "") }},
-		"an attempt has an id of its own":               {"P3", func(w *world) { w.Calls[2].Header.Set("client-request-id", "another") }},
-		"a call without an id":                          {"P3", func(w *world) { w.Calls[0].Header.Del("client-request-id") }},
-		"a date is of an earlier attempt":               {"P3", func(w *world) { w.Calls[2].Header.Set("ocp-date", w.Calls[1].Header.Get("ocp-date")) }},
+		"a task that was to be spared is ended":         {"P2", func(w *world) { w.spare(called("plain", 1, 200, "")) }},
+		"a task is spared that nobody looked at":        {"P2", func(w *world) { w.spare(); w.Calls = w.Calls[1:] }},
+		"a task is spared on a look that failed": {"P2", func(w *world) {
+			w.Calls = w.Calls[1:]
+			w.spare(called("plain", 1.5, 500, ""))
+		}},
+		"an attempt has an id of its own": {"P3", func(w *world) { w.Calls[2].Header.Set("client-request-id", "another") }},
+		"a call without an id":            {"P3", func(w *world) { w.Calls[0].Header.Del("client-request-id") }},
+		"a date is of an earlier attempt": {"P3", func(w *world) { w.Calls[2].Header.Set("ocp-date", w.Calls[1].Header.Get("ocp-date")) }},
 		"a copy belongs to no request": {"P3", func(w *world) {
 			w.copied.MessageID = "stranger"
 			w.Recorded--
@@ -154,6 +160,7 @@ func TestEachBreachFailsItsOwnLine(t *testing.T) {
 		"more calls at once than allowed":     {"P7", func(w *world) { w.MaxInFlight = 5 }},
 		"more locks at once than allowed":     {"P7", func(w *world) { w.hoard() }},
 		"a stop takes the whole grace period": {"P8", func(w *world) { w.Workers[0].Ended = w.Workers[0].Stopped.Add(29 * time.Second) }},
+		"a worker ends by itself":             {"P8", func(w *world) { w.Workers[0].Stopped = w.Workers[0].Ended.Add(time.Second) }},
 		"a bad message is called for":         {"P9", func(w *world) { w.Calls = append(w.Calls, called("bad", 1, 404, "TaskNotFound")) }},
 		"an outcome is not recorded":          {"P10", func(w *world) { w.Recorded-- }},
 		"an outcome is recorded twice":        {"P10", func(w *world) { w.Recorded++ }},
@@ -187,6 +194,15 @@ func TestEachBreachFailsItsOwnLine(t *testing.T) {
 			}
 		})
 	}
+}
+
+// spare has a request keep its task, which the reads may show.
+func (w *world) spare(reads ...batchtest.Call) {
+	w.Requests[0].Completes, w.Requests[0].Skips = false, true
+	for i := range reads {
+		reads[i].Operation = batchtest.GetTask
+	}
+	w.Calls = append(reads, w.Calls...)
 }
 
 // forget has the lock of a delivery end by itself; the next delivery completes the message.
