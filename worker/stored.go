@@ -25,7 +25,9 @@ type Stored struct {
 
 	ContentType, Subject, CorrelationID, SessionID string
 	// Body is nil when its kind cannot be delivered as bytes.
-	Body       []byte
+	Body []byte
+	// OtherBody: it has one of such a kind.
+	OtherBody  bool
 	Properties map[string]any
 	// Request is the message as policy gets it, with the request's identity.
 	Request handler.Message
@@ -44,8 +46,11 @@ type LedgerEntry struct {
 	What string
 }
 
-// deliveriesSpent is Service Bus's own reason.
-const deliveriesSpent = "MaxDeliveryCountExceeded"
+// Service Bus's own reasons.
+const (
+	deliveriesSpent = "MaxDeliveryCountExceeded"
+	expiredByBroker = "TTLExpiredException"
+)
 
 var stateNames = map[azservicebus.MessageState]string{
 	azservicebus.MessageStateActive: "active", azservicebus.MessageStateDeferred: "deferred", azservicebus.MessageStateScheduled: "scheduled",
@@ -62,6 +67,9 @@ func newStored(m *azservicebus.ReceivedMessage) Stored {
 		Reason:     valueOf(m.DeadLetterReason), Description: valueOf(m.DeadLetterErrorDescription), Source: valueOf(m.DeadLetterSource),
 		ContentType: valueOf(m.ContentType), Subject: valueOf(m.Subject), CorrelationID: valueOf(m.CorrelationID), SessionID: valueOf(m.SessionID),
 		Body: request.Body, Properties: m.ApplicationProperties, Request: request,
+	}
+	if raw := m.RawAMQPMessage; s.Body == nil && raw != nil {
+		s.OtherBody = raw.Body.Value != nil || raw.Body.Sequence != nil
 	}
 	history, _ := m.ApplicationProperties[propLedger].(string)
 	s.Ledger = readLedger(history)
@@ -95,9 +103,16 @@ func readLedger(history string) (entries []LedgerEntry) {
 	return entries
 }
 
-// DeadSince is when the message was dead-lettered, as far as its ledger tells; else when it was enqueued. Service Bus keeps
-// no time of it.
+// DeadSince is when the message was dead-lettered, as far as its ledger tells, or its expiry for one that the broker
+// dead-lettered for that; else when it was enqueued. Service Bus keeps no time of it.
 func (s Stored) DeadSince() time.Time {
+	if since := s.recordedSince(); s.Reason != expiredByBroker || s.ExpiresAt.Before(since) || s.ExpiresAt.After(time.Now().Add(time.Minute)) {
+		return since
+	}
+	return s.ExpiresAt
+}
+
+func (s Stored) recordedSince() time.Time {
 	for i := len(s.Ledger) - 1; i >= 0; i-- {
 		if at := s.Ledger[i].At; !at.IsZero() && !at.Before(s.EnqueuedAt.Truncate(time.Second)) && !at.After(time.Now().Add(time.Minute)) {
 			return at

@@ -63,7 +63,7 @@ type dlqListCommand struct {
 
 // Help is shown behind the command's one-line help.
 func (dlqListCommand) Help() string {
-	return `Looks into the dead-letter queue of --queue, or of a --subscription, and changes nothing: no message is locked, no delivery count rises. Ages are since a request was dead-lettered, as far as its ledger tells, else since it was enqueued.
+	return `Looks into the dead-letter queue of --queue, or of a --subscription, and changes nothing: no message is locked, no delivery count rises. Ages are since a request was dead-lettered, as far as its ledger tells or its time to live, else since it was enqueued.
 
 Examples:
 

@@ -2,9 +2,11 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
+	"net"
 	"net/http"
 	"regexp"
 	"strings"
@@ -12,10 +14,13 @@ import (
 	"time"
 	"unicode"
 
+	"github.com/Azure/azure-sdk-for-go/sdk/messaging/azservicebus"
 	"github.com/google/go-cmp/cmp"
 
 	"batchterminator/batchapi/batchtest"
 	"batchterminator/cmd/internal/app"
+	"batchterminator/handler"
+	"batchterminator/worker"
 	"batchterminator/worker/servicebustest"
 )
 
@@ -194,6 +199,53 @@ func TestExportKeepsEveryByteAndType(t *testing.T) {
 	d.untouched(t, 2)
 }
 
+// Found by review: "export them first" said that all were exported.
+func TestExportTellsOfWhatItLeavesOut(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	d.bury(t, request("a"))
+	client, err := azservicebus.NewClientFromConnectionString(d.bus.ConnectionString(), &azservicebus.ClientOptions{
+		NewWebSocketConn: func(ctx context.Context, _ azservicebus.NewWebSocketConnArgs) (net.Conn, error) {
+			return d.bus.Dial(ctx)
+		}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = client.Close(context.Background()) }()
+	sender, err := client.NewSender(app.DefaultQueue, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	odd := &azservicebus.AMQPAnnotatedMessage{Body: azservicebus.AMQPAnnotatedMessageBody{Value: int64(7)}, Header: &azservicebus.AMQPAnnotatedMessageHeader{TTL: time.Millisecond}}
+	if err := sender.SendAMQPAnnotatedMessage(t.Context(), odd, nil); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.queue.Wait(t.Context(), func(c servicebustest.Counts) bool { return c.DeadLettered == 2 }); err != nil {
+		t.Fatal(err)
+	}
+	out, stderr := d.run(t, exitFailed, "dlq", "export")
+	contains(t, stderr, "exported 2 dead letters", "1 of them have a body that holds no bytes")
+	if n := strings.Count(out, "\n"); n != 2 {
+		t.Errorf("%d lines", n)
+	}
+}
+
+// Found by review: an id that is a number met another message by its sequence number too.
+func TestIDsAndSequenceNumbersAreToldApart(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t)
+	named := request("named")
+	named.ID = "1"
+	d.bury(t, request("first"))
+	d.bury(t, named)
+	for _, c := range []struct{ flag, task string }{{"--id=1", "named"}, {"--sequence-number=1", "first"}} {
+		out, _ := d.run(t, exitOK, "dlq", "list", "--each", c.flag)
+		contains(t, out, "j/"+c.task+"\n1 dead letter")
+	}
+	d.run(t, exitSettings, "dlq", "list", "--sequence-number=x")
+	d.untouched(t, 2)
+}
+
 func TestDryRunSaysWhatARunWouldDo(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t)
@@ -247,6 +299,36 @@ func TestCheckTaskClosesWhatHasEnded(t *testing.T) {
 	for _, call := range d.account.Calls() {
 		if call.Method != http.MethodGet {
 			t.Errorf("a %s for a question", call.Method)
+		}
+	}
+}
+
+// Found by review: where --batch-endpoint names another account than the worker's, its answer that a task is gone is not about the
+// request's task.
+func TestCheckTaskAsksNoOtherAccountThanTheWorkerCalled(t *testing.T) {
+	t.Parallel()
+	const ours, other = "https://ours.westeurope.batch.azure.com", "https://other.westeurope.batch.azure.com"
+	id := handler.Request{JobID: "j", TaskID: "t"}.ClientID("m", ours)
+	for name, c := range map[string]struct {
+		description, more, endpoint string
+		elsewhere                   bool
+	}{
+		"the worker's":                {"x; attempts=1 client-request-id=" + strings.ToUpper(id), "", ours, false},
+		"another one":                 {"x; attempts=1 client-request-id=" + id, "", other, true},
+		"nothing recorded":            {"expired", "", other, false},
+		"the request names it":        {"x; attempts=1 client-request-id=" + id, `,"endpoint":"` + ours + `"`, other, false},
+		"the request has its own id":  {"x; attempts=1 client-request-id=" + id, `,"clientRequestId":"` + id + `"`, other, false},
+		"nobody was called, at other": {"x; attempts=0 client-request-id=" + id, "", other, true},
+	} {
+		s := worker.Stored{Description: c.description, Request: handler.Message{RequestIdentity: "m", Body: []byte(`{"jobId":"j","taskId":"t"` + c.more + `}`)}}
+		if got := calledElsewhere(s, c.endpoint); got != c.elsewhere {
+			t.Errorf("%s: called elsewhere: %v", name, got)
+		}
+		if !c.elsewhere {
+			continue
+		}
+		if action, err := checked(nil, c.endpoint)(t.Context(), s); action != worker.Keep || err == nil || !strings.Contains(err.Error(), "another account than "+other) {
+			t.Errorf("%s: %v, %v; want the dead letter kept", name, action, err)
 		}
 	}
 }

@@ -41,8 +41,10 @@ func (c dlqPurgeCommand) run(ctx context.Context, std streams, deps app.Deps) er
 	report := errandReport{Entity: c.Entity.Entity(), DryRun: c.DryRun, out: std.out, json: c.Output == "json"}
 	match, most := report.all.of(c.Only.match()), deref(c.Max)
 	if c.DryRun || !c.Yes {
-		walk, err := look(ctx, c.Entity, deps, match, func(worker.Stored) bool {
+		asked := map[letter]bool{}
+		walk, err := look(ctx, c.Entity, deps, match, func(s worker.Stored) bool {
 			report.Found++
+			asked[letterOf(s)] = true
 			return most == 0 || report.Found < most
 		})
 		report.Discarded, report.Unreadable = report.Found, walk.Unreadable
@@ -55,7 +57,7 @@ func (c dlqPurgeCommand) run(ctx context.Context, std streams, deps app.Deps) er
 		if err := ask(ctx, std, fmt.Sprintf("Delete %s of %s for good? Answer yes to go on: ", counted(report.Found), report.Entity)); err != nil {
 			return err
 		}
-		most = report.Found // those that came later come behind
+		match = func(s worker.Stored) bool { return asked[letterOf(s)] }
 	}
 	letters, err := c.Entity.DeadLetters("", false, deps)
 	if err != nil {
@@ -68,6 +70,13 @@ func (c dlqPurgeCommand) run(ctx context.Context, std streams, deps app.Deps) er
 	progress.end()
 	return report.end(ctx, err)
 }
+
+// letter names a dead letter: a queue that is made anew begins to count again.
+type letter struct {
+	sequence, enqueued int64
+}
+
+func letterOf(s worker.Stored) letter { return letter{s.SequenceNumber, s.EnqueuedAt.UnixNano()} }
 
 func (c dlqPurgeCommand) check(std streams) error {
 	if err := cmp.Or(c.Only.checkChoice(c.All), checkRate(c.Rate), atLeastOne("--max", c.Max)); err != nil {

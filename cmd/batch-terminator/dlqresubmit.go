@@ -56,12 +56,16 @@ func (c dlqResubmitCommand) run(ctx context.Context, std streams, deps app.Deps)
 	}
 	var decide func(context.Context, worker.Stored) (worker.Action, error)
 	if c.CheckTask {
+		endpoint, err := c.Batch.Default(c.Entity)
+		if err != nil {
+			return err
+		}
 		inspector, end, err := c.Batch.Inspector(c.Entity, deps)
 		if err != nil {
 			return err
 		}
 		defer end()
-		decide = checked(inspector)
+		decide = checked(inspector, endpoint)
 	}
 	report := errandReport{Entity: c.Entity.Entity(), To: to, DryRun: c.DryRun, check: c.CheckTask, out: std.out, json: c.Output == "json", maxPeek: c.MaxPeek}
 	if c.DryRun {
@@ -81,7 +85,7 @@ func (c dlqResubmitCommand) run(ctx context.Context, std streams, deps app.Deps)
 
 // check returns where to send to.
 func (c dlqResubmitCommand) check() (to string, err error) {
-	if err := cmp.Or(c.Only.checkChoice(c.All), aboveZero("--ttl", c.TTL)); err != nil {
+	if err := cmp.Or(c.Only.checkChoice(c.All), timeToLive(c.TTL)); err != nil {
 		return "", err
 	}
 	topic := c.Entity.ServiceBus.Topic
@@ -117,9 +121,12 @@ func checkRate(r float64) error {
 	return usageError{fmt.Errorf("--rate: %v; want dead letters a second, 0 for no limit", r)}
 }
 
-// checked decides by what Batch says of the task.
-func checked(inspector *handler.Handler) func(context.Context, worker.Stored) (worker.Action, error) {
+// checked decides by what Batch says of the task, at the account that the worker called.
+func checked(inspector *handler.Handler, endpoint string) func(context.Context, worker.Stored) (worker.Action, error) {
 	return func(ctx context.Context, s worker.Stored) (worker.Action, error) {
+		if calledElsewhere(s, endpoint) {
+			return worker.Keep, fmt.Errorf("stopped: by its client-request-id, message %d was called for at another account than %s; give the worker's --batch-endpoint first", s.SequenceNumber, endpoint)
+		}
 		switch i := inspector.Inspect(ctx, s.Request); {
 		case i.Open:
 			return worker.Resubmit, nil

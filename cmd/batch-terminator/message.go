@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"fmt"
 	"regexp"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -96,6 +97,15 @@ func clientID(s worker.Stored, r handler.Request, endpoint string) (id string, d
 	}
 	id = r.ClientID(s.Request.RequestIdentity, endpoint)
 	return id, id != "" && r.ClientRequestID == "", false
+}
+
+// calledElsewhere tells whether the worker called another account than the endpoint's for a request that names none: the recorded
+// id is derived from the account.
+func calledElsewhere(s worker.Stored, endpoint string) bool {
+	r, err := handler.ReadRequest(s.Request)
+	recorded := recordedIDs.FindStringSubmatch(s.Description)
+	return err == nil && r.Endpoint == "" && r.ClientRequestID == "" && recorded != nil && recorded[2] != "" &&
+		!strings.EqualFold(recorded[2], r.ClientID(s.Request.RequestIdentity, endpoint))
 }
 
 // clientRequestID is the client-request-id in a line for people.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"math"
 	"slices"
 	"strconv"
 	"strings"
@@ -18,7 +19,8 @@ import (
 // a script left unset must not widen a purge.
 type selection struct {
 	Reasons   []string       `name:"reason" sep:"none" placeholder:"REASON" help:"Those dead-lettered for this reason, as list prints it, '-' for none; several with commas, or repeat it."`
-	IDs       []string       `name:"id" sep:"none" placeholder:"ID" help:"The one with this message id, request id or sequence number; repeat for several."`
+	IDs       []string       `name:"id" sep:"none" placeholder:"ID" help:"Those with this message id or request id; repeat for several."`
+	Sequences []int64        `name:"sequence-number" sep:"none" placeholder:"N" help:"The one with this sequence number; repeat for several."`
 	OlderThan *time.Duration `placeholder:"DURATION" help:"Those dead-lettered longer ago than this, such as 36h."`
 	NewerThan *time.Duration `placeholder:"DURATION" help:"Those dead-lettered since then."`
 	Job       *string        `placeholder:"ID" help:"Those of this job."`
@@ -26,7 +28,7 @@ type selection struct {
 }
 
 func (s selection) empty() bool {
-	return len(s.Reasons) == 0 && len(s.IDs) == 0 && s.OlderThan == nil && s.NewerThan == nil && s.Job == nil && s.Task == nil
+	return len(s.Reasons) == 0 && len(s.IDs) == 0 && len(s.Sequences) == 0 && s.OlderThan == nil && s.NewerThan == nil && s.Job == nil && s.Task == nil
 }
 
 func (s selection) check() error {
@@ -40,7 +42,7 @@ func (s selection) check() error {
 func (s selection) checkChoice(all bool) error {
 	switch {
 	case s.empty() && !all:
-		return usageError{errors.New("which ones? give --reason, --id, --older-than, --newer-than, --job or --task, or --all")}
+		return usageError{errors.New("which ones? give --reason, --id, --sequence-number, --older-than, --newer-than, --job or --task, or --all")}
 	case !s.empty() && all:
 		return usageError{errors.New("--all: is for where nothing else is given; leave out --all, or what else chooses")}
 	}
@@ -86,6 +88,18 @@ func aboveZero(flag string, d *time.Duration) error {
 	return nil
 }
 
+// mostTimeToLive is what Service Bus's clients can say: milliseconds in 32 bits (AMQP 1.0 part 3 §3.2.1).
+const mostTimeToLive = math.MaxUint32 * time.Millisecond
+
+// timeToLive refuses what could not be sent as it is given: less than a millisecond would be none, more than there is room for
+// a short one.
+func timeToLive(d *time.Duration) error {
+	if d != nil && (*d < time.Millisecond || *d > mostTimeToLive) {
+		return usageError{fmt.Errorf("--ttl: %v; want 1ms to %v", *d, mostTimeToLive)}
+	}
+	return nil
+}
+
 // atLeastOne refuses a limit that would mean none.
 func atLeastOne(flag string, n *int) error {
 	if n != nil && *n < 1 {
@@ -107,7 +121,8 @@ func (s selection) match() func(worker.Stored) bool {
 	return func(m worker.Stored) bool {
 		age := now.Sub(m.DeadSince())
 		return (len(reasons) == 0 || slices.Contains(reasons, dash(m.Reason))) &&
-			(len(s.IDs) == 0 || slices.ContainsFunc(s.IDs, func(id string) bool { return named(m, id) })) &&
+			(len(s.IDs) == 0 || slices.Contains(s.IDs, m.MessageID) || slices.Contains(s.IDs, m.Request.RequestIdentity)) &&
+			(len(s.Sequences) == 0 || slices.Contains(s.Sequences, m.SequenceNumber)) &&
 			(s.OlderThan == nil || age > *s.OlderThan) && (s.NewerThan == nil || age <= *s.NewerThan) &&
 			(s.Job == nil && s.Task == nil || of(m, deref(s.Job), deref(s.Task)))
 	}

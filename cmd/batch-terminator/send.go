@@ -87,7 +87,7 @@ func (c sendCommand) run(ctx context.Context, env app.Environment, std streams, 
 
 // messages returns what to publish, every request checked.
 func (c sendCommand) messages(ctx context.Context, std streams) ([]worker.Outgoing, error) {
-	if err := aboveZero("--ttl", c.TTL); err != nil {
+	if err := timeToLive(c.TTL); err != nil {
 		return nil, err
 	}
 	if c.Request.Job == "" {

@@ -139,7 +139,7 @@ func withVariable(v *kong.Value) string {
 
 var (
 	flagError = regexp.MustCompile(`^--([a-z-]+)(?:=.*?)?: (.*)$`)
-	keyPart   = regexp.MustCompile(`(?i)((?:SharedAccessKey|SharedAccessSignature|AccountKey)=)[^;\s"]+`)
+	keyPart   = regexp.MustCompile(`(?i)((?:SharedAccessKey|SharedAccessSignature|AccountKey|\bsig)=)[^;\s"]+`)
 	// The parser's words for a value of the wrong kind, and what stands behind them from the standard library.
 	wrongKind = regexp.MustCompile(`^expected (duration|a valid 64 bit int|a float) but got ("(?:[^"\\]|\\.)*").*$`)
 	// Its words for a flag that is the last thing on the line.
