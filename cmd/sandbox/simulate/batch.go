@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"batchterminator/batchapi/batchtest"
+	"batchterminator/cmd/sandbox/verdict"
 )
 
 // batchFaults are those of the whole account; those of a task are in kinds.go.
@@ -13,7 +14,7 @@ func batchFaults() []breakage {
 	// most outages are short
 	outages := []time.Duration{30 * time.Second, 2 * time.Minute, 20 * time.Minute, 2 * time.Hour}
 	on := func(name string, weight int, f func() batchtest.Fault) breakage {
-		return breakage{name: "Batch: " + name, weight: weight, lasts: outages, begin: func(s *simulation, _ *rand.Rand) func() {
+		return breakage{name: "Batch: " + name, weight: weight, lasts: outages, kind: verdict.Account, begin: func(s *simulation, _ *rand.Rand) func() {
 			return s.account.OnNext(f(), batchtest.Keep()).Remove
 		}}
 	}

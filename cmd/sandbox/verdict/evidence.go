@@ -51,6 +51,8 @@ const (
 	StoredTwice
 	// LockEnded: the broker ends the lock of a message early, whatever its holder was told. Without a message it met none.
 	LockEnded
+	// Account is a fault of Batch. It excuses nothing that happens at the queue.
+	Account
 	// Doubled: the broker sends a delivery twice under one lock. It excuses none, and is two deliveries to its worker.
 	Doubled
 )
@@ -66,6 +68,9 @@ type Fault struct {
 	// Name is what it is called, for the reader only.
 	Name string
 }
+
+// loses tells whether the fault may cost the queue a lock or an answer for good, which the worker does not mend.
+func (f Fault) loses() bool { return f.Kind != Passing && f.Kind != Account }
 
 // touches tells whether the fault is under way at some time between the two.
 func (f Fault) touches(from, to time.Time) bool {

@@ -32,7 +32,7 @@ func (h *history) excuse() {
 	for _, k := range h.locks {
 		k.held = k.to
 		if k.end == servicebustest.EventAbandoned && slices.ContainsFunc(h.Faults, func(f Fault) bool {
-			return f.Kind != Passing && f.touches(k.from.Add(-askedAgain), k.to)
+			return f.loses() && f.touches(k.from.Add(-askedAgain), k.to)
 		}) {
 			k.excuse = refused
 			continue
@@ -81,9 +81,9 @@ func later(a, b time.Time) time.Time {
 	return b
 }
 
-// disturbed tells whether any fault or kill lies between the two.
+// disturbed tells whether a fault of the broker's, or a kill, lies between the two.
 func (h *history) disturbed(from, to time.Time) bool {
-	return slices.ContainsFunc(h.Faults, func(f Fault) bool { return f.touches(from, to) }) || h.killedBetween(from, to)
+	return slices.ContainsFunc(h.Faults, func(f Fault) bool { return f.Kind != Account && f.touches(from, to) }) || h.killedBetween(from, to)
 }
 
 func (h *history) killedBetween(from, to time.Time) bool {

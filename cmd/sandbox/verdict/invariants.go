@@ -102,8 +102,7 @@ func (h *history) lockless() (wrong []string) {
 			}
 		}
 		for _, c := range calls {
-			// A lock that the broker ended on its own is one more that the worker could believe in.
-			if slices.ContainsFunc(locks, func(k *lock) bool { return k.covers(c.Time, moment) || k.excuse == ended && !c.Time.Before(k.from) }) {
+			if slices.ContainsFunc(locks, func(k *lock) bool { return k.covers(c.Time, moment) || h.believed(k, c.Time) }) {
 				continue
 			}
 			if end, ok := h.stoodStill(locks, c.Time); ok && resumed[end] < onTheWay {
@@ -114,6 +113,13 @@ func (h *history) lockless() (wrong []string) {
 		}
 	}
 	return wrong
+}
+
+// believed tells whether a worker could believe in a lock that the broker had ended on its own: for as long as it was granted,
+// and for no known time while the clocks differ.
+func (h *history) believed(k *lock, at time.Time) bool {
+	return k.excuse == ended && !at.Before(k.from) &&
+		(!at.After(k.granted.Add(h.Lock+moment)) || slices.ContainsFunc(h.Faults, func(f Fault) bool { return f.Kind == Deaf && f.touches(k.granted, at) }))
 }
 
 // stoodStill returns the end of the standstill that a call came out of, at whose begin one of the locks stood.
@@ -164,11 +170,8 @@ func (h *history) doubled(l *life) bool {
 
 // forgotten tells whether whoever called again could not know of the answer.
 func (h *history) forgotten(task string, answered, called time.Time) bool {
-	if h.killedBetween(answered, called) {
-		return true
-	}
 	return slices.ContainsFunc(h.tasks[task], func(l *life) bool {
-		return !h.alone(answered, called) && slices.ContainsFunc(l.messages, func(m *message) bool {
+		return h.diedKnowing(l, answered, called) || !h.alone(answered, called) && slices.ContainsFunc(l.messages, func(m *message) bool {
 			return slices.ContainsFunc(m.locks, func(k *lock) bool { return k.excuse != none && Fault{At: k.to}.touches(answered, called) })
 		}) || slices.ContainsFunc(l.twins(), func(group []*message) bool {
 			born := group[0].accepted // and whoever sent it heard no answer: it alone knows that there may be two
@@ -177,10 +180,19 @@ func (h *history) forgotten(task string, answered, called time.Time) bool {
 	})
 }
 
+// diedKnowing tells whether a worker was killed in between while one of the request's messages was locked, perhaps by it.
+func (h *history) diedKnowing(l *life, answered, called time.Time) bool {
+	return slices.ContainsFunc(h.Workers, func(w Worker) bool {
+		return w.killed() && Fault{At: w.Ended}.touches(answered, called) && slices.ContainsFunc(l.messages, func(m *message) bool {
+			return slices.ContainsFunc(m.locks, func(k *lock) bool { return k.covers(w.Ended, moment) })
+		})
+	})
+}
+
 // unanswered tells whether what became of a message that was sent may not have been heard.
 func (h *history) unanswered(id string, from, to time.Time) bool {
 	return h.killedBetween(from, to) || slices.ContainsFunc(h.Faults, func(f Fault) bool {
-		return f.Kind != Passing && f.concerns(id) && f.touches(from, to)
+		return f.loses() && f.concerns(id) && f.touches(from, to)
 	})
 }
 

@@ -182,6 +182,21 @@ func TestEachBreachFailsItsOwnLine(t *testing.T) {
 			w.late()
 			w.Faults = []Fault{{Kind: Frozen, At: at(20), Until: at(63)}}
 		}},
+		"a copy is sent twice while Batch alone is broken": {"I2", func(w *world) {
+			w.twin()
+			w.Faults = []Fault{{Kind: Account, At: at(20), Until: at(60)}}
+		}},
+		"a call for a lock that the broker ended, later than it was granted for": {"I4", func(w *world) {
+			w.plain = sent("plain", 1).note(delivered, 1).note(servicebustest.EventLockExpired, 20).note(delivered, 20).note(completed, 21)
+			w.Recorded++
+			w.Faults = []Fault{{Kind: LockEnded, At: at(20), Message: "plain"}}
+			w.Calls = []batchtest.Call{called("plain", 20.5, 409, "TaskCompleted"), w.Calls[1], w.Calls[2], called("plain", 63, 0, "")}
+		}},
+		"a success is called for again although another request's worker died": {"I12", func(w *world) {
+			w.Calls[1] = called("slow", 2, 204, "")
+			w.Calls[2].Status, w.Calls[2].Code, w.Calls[2].Acted = 409, "TaskCompleted", false
+			w.Workers = append(w.Workers, Worker{Started: start, Ended: at(50)})
+		}},
 		"a success is called for again": {"I12", func(w *world) { w.Calls = append(w.Calls, called("plain", 1.5, 409, "TaskCompleted")) }},
 	} {
 		t.Run(name, func(t *testing.T) {
