@@ -29,6 +29,8 @@ type Message struct {
 	ExpiresAt time.Time
 	// Redeliveries counts the scheduled copies before this delivery.
 	Redeliveries int
+	// Deliveries counts those of this message or copy, with this one; 0 when unknown.
+	Deliveries int
 	// Attempts counts the tries of earlier deliveries.
 	Attempts int
 }

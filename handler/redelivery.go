@@ -14,7 +14,7 @@ type Redelivery struct {
 	// Initial and Max bound the wait: it doubles with each redelivery from Initial to Max, and is drawn from the upper half
 	// of that, so that a burst does not come back as one.
 	Initial, Max time.Duration
-	// MaxAge ends a request that keeps failing, counted from its first enqueue. Each has one redelivery at least.
+	// MaxAge ends a request that keeps failing, counted from its first enqueue. Each has a second delivery at least.
 	MaxAge time.Duration
 	// MaxCount ends a request after so many redeliveries; 0 means that only its age does.
 	MaxCount int
@@ -60,7 +60,7 @@ func (p Redelivery) Next(m Message, r Result, accountDown bool) (wait time.Durat
 		return wait, r, true
 	}
 	// A request that has waited for its first delivery for so long, while no worker ran, has not been tried again yet.
-	if m.Redeliveries > 0 && !m.FirstEnqueued.IsZero() && now.Add(wait).Sub(m.FirstEnqueued) > p.MaxAge {
+	if (m.Redeliveries > 0 || m.Deliveries > 1) && !m.FirstEnqueued.IsZero() && now.Add(wait).Sub(m.FirstEnqueued) > p.MaxAge {
 		return 0, r.GaveUp(RetriesExhausted, fmt.Sprintf("still %s after %v", r.Outcome, p.MaxAge)), false
 	}
 	if p.MaxCount > 0 && m.Redeliveries >= p.MaxCount {

@@ -30,6 +30,7 @@ const day = 24 * time.Hour
 type failing struct {
 	age, ttl     time.Duration // 0: not known
 	redeliveries int
+	deliveries   int
 	outcome      Outcome
 	retryAfter   time.Duration
 	down         bool
@@ -45,6 +46,7 @@ var givenUp = []struct {
 	{"just young enough", failing{outcome: Throttled, age: day - time.Minute}, Throttled},
 	{"too old at its next delivery", failing{outcome: Throttled, age: day - 29*time.Second, redeliveries: 1}, RetriesExhausted},
 	{"too old at its first delivery, for want of a worker", failing{outcome: Throttled, age: 9 * day}, Throttled},
+	{"too old where no copy can be sent", failing{outcome: Throttled, age: 9 * day, deliveries: 2}, RetriesExhausted},
 	{"to wait for longer than a request may last", failing{outcome: Unavailable, age: time.Second, retryAfter: day}, Unavailable},
 	{"too old when Batch lets it come back", failing{outcome: Throttled, age: day - time.Hour, retryAfter: time.Hour + 1, redeliveries: 1}, RetriesExhausted},
 	{"too often", failing{outcome: Network, redeliveries: 3}, RetriesExhausted},
@@ -70,7 +72,7 @@ func TestWhenARequestIsGivenUp(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			e := next(t, p, func(now time.Time) Message {
-				m := Message{Redeliveries: tt.in.redeliveries}
+				m := Message{Redeliveries: tt.in.redeliveries, Deliveries: tt.in.deliveries}
 				if tt.in.age != 0 {
 					m.FirstEnqueued = now.Add(-tt.in.age)
 				}

@@ -33,6 +33,22 @@ func TestCopyHoldsNoStringThatCannotBeSent(t *testing.T) {
 	equal(t, "what the original holds", []any{*raw.Properties.Subject, raw.ApplicationProperties["site"], raw.ApplicationProperties[latin1]}, []any{latin1, latin1, int64(1)})
 }
 
+// A copy carries the request's identity, and all deliveries have to agree on it.
+func TestIdentityIsText(t *testing.T) {
+	t.Parallel()
+	for _, m := range []*azservicebus.ReceivedMessage{
+		message(latin1, 1), {MessageID: "m", ApplicationProperties: map[string]any{propRequestID: latin1}},
+	} {
+		d := newDelivery(nil, m)
+		c := copyOf(d, handler.Result{Outcome: handler.Draining}, 0)
+		if err := unsendable(c); err != nil {
+			t.Errorf("the copy cannot be sent: %v", err)
+		}
+		again := newDelivery(nil, &azservicebus.ReceivedMessage{ApplicationProperties: c.ApplicationProperties})
+		equal(t, "identity of the copy", again.message.RequestIdentity, d.message.RequestIdentity)
+	}
+}
+
 // What cannot be mended is handed back without a try.
 func TestCopyThatCannotBeSentEndsNoClient(t *testing.T) {
 	t.Parallel()

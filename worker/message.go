@@ -76,6 +76,7 @@ func newDelivery(c *client, m *azservicebus.ReceivedMessage) *delivery {
 		FirstEnqueued:   firstEnqueued(m),
 		Redeliveries:    count(m, propRedeliveries),
 		Attempts:        count(m, propAttempts),
+		Deliveries:      int(m.DeliveryCount),
 	}
 	if m.ContentType != nil {
 		d.message.ContentType = *m.ContentType
@@ -132,13 +133,13 @@ func weight(v reflect.Value) (n int) {
 }
 
 // identity names the request through all its copies. A message without an id is known by its place in the queue, which
-// stays with it through redeliveries.
+// stays with it through redeliveries. It is text, since a copy carries it as such.
 func identity(m *azservicebus.ReceivedMessage) string {
 	if id, ok := m.ApplicationProperties[propRequestID].(string); ok && id != "" && len(id) <= maxIdentity {
-		return id
+		return text(id)
 	}
 	if m.MessageID != "" {
-		return m.MessageID
+		return text(m.MessageID)
 	}
 	var place strings.Builder
 	if m.SequenceNumber != nil {

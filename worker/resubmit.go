@@ -59,7 +59,7 @@ func fingerprint(d *delivery) [sha256.Size]byte {
 // send sends the copy of w, once: a try that goes unanswered is looked for before the next one.
 func (r *errand) send(ctx context.Context, w *wanted, m *azservicebus.AMQPAnnotatedMessage) error {
 	if err := unsendable(m); err != nil {
-		return fmt.Errorf("a dead letter cannot be sent again: %w", err)
+		return fmt.Errorf("the dead letter with sequence number %d cannot be sent again, as a body or footer of its kind cannot be written; leave it out: %w", w.sequence, err)
 	}
 	for refusals := 0; ; {
 		c, err := r.line.get(ctx)

@@ -109,6 +109,11 @@ func (w *Worker) redeliver(d *delivery, until time.Time, then func(settlement)) 
 		w.deadLetter(d, until, then)
 		return
 	}
+	if twin, redundant := w.twins.redundant(d); redundant { // which may have arrived while this one was at work
+		d.result = twin
+		w.complete(d, until, then)
+		return
+	}
 	ctx, cancel := context.WithDeadline(w.settles, until)
 	defer cancel()
 	back := time.Now().Add(wait)

@@ -155,3 +155,39 @@ func (t *twinsOf) drops(d *delivery) bool {
 	_, dropped := t.redundant(d)
 	return dropped
 }
+
+// The tries to send one copy share the time at which it is due, so twins mostly come in one receive. Found by review.
+func TestTwinsThatComeTogetherGoOnAsOne(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		queue := newScripted(message("a", 1))
+		lost := 1
+		queue.before = func(_ context.Context, op string, _ *azservicebus.ReceivedMessage) error {
+			if op == "send" && lost > 0 {
+				lost--
+				return errUnanswered
+			}
+			return nil
+		}
+		r := run(t, queue, decisions(func(context.Context, handler.Message) handler.Result {
+			time.Sleep(time.Second)
+			return handler.Result{Outcome: handler.JobDisabled, Request: handler.Request{Endpoint: account}}
+		}), func(c *Config) { c.Concurrency = 16 })
+		time.Sleep(20 * time.Second)
+		before := queue.copies()
+		const twins = 8
+		for i := range int64(twins) {
+			queue.add(received(before[0], 100-i))
+		}
+		time.Sleep(20 * time.Second)
+		equal(t, "copies of the copy", len(queue.copies())-len(before), 1)
+		completed := 0
+		for _, op := range queue.operations() {
+			if strings.HasPrefix(op, "complete ") {
+				completed++
+			}
+		}
+		equal(t, "completed", completed, twins+1)
+		r.end()
+	})
+}

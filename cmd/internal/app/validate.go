@@ -100,7 +100,7 @@ func (s ServiceBusSettings) check(p *Problems) {
 // CheckEntity says what is wrong with the name of a queue or topic.
 func CheckEntity(name string) error {
 	switch {
-	case strings.Contains(name, ";") || strings.Contains(strings.ToLower(name), "sharedaccess"): // it may hold a secret, which must not be repeated
+	case strings.Contains(name, ";") || strings.Contains(strings.ToLower(name), "sharedaccess") && strings.Contains(name, "="): // it may hold a secret, which must not be repeated
 		return errors.New("that is no name of an entity; a connection string belongs into --connection-string (SERVICEBUS_CONNECTION_STRING)")
 	case entity.MatchString(name):
 		return nil
