@@ -21,7 +21,7 @@ func (l *life) twins() (all [][]*message) {
 		}
 	}
 	for _, group := range byID {
-		if len(group) > l.sent {
+		if len(group) > 1 {
 			all = append(all, group)
 		}
 	}
@@ -32,7 +32,7 @@ func (l *life) twins() (all [][]*message) {
 func (h *history) duplicatedEnds() (n int) {
 	for _, l := range h.lives {
 		for _, group := range l.twins() {
-			n += len(group) - l.sent
+			n += len(group) - 1
 		}
 	}
 	return n
@@ -68,7 +68,7 @@ func (h *history) ends() (wrong []string) {
 		}
 		if twins := l.twins(); len(twins) > 0 { // the first ones: each of them brings one more of every later copy
 			first, last := twins[0][0].accepted, twins[0][len(twins[0])-1].accepted
-			if !h.disturbed(first.Add(-unanswered), last) {
+			if !h.disturbed(first.Add(-unanswered), last) && !h.shared(l, first, last) {
 				wrong = append(wrong, fmt.Sprintf("%s: %d copies in one's place", l.ID, len(twins[0])))
 			}
 		}
@@ -76,9 +76,18 @@ func (h *history) ends() (wrong []string) {
 	return wrong
 }
 
+// shared tells whether two workers could believe that they had the request, for the broker had ended the lock of one.
+func (h *history) shared(l *life, from, to time.Time) bool {
+	return slices.ContainsFunc(l.messages, func(m *message) bool {
+		return slices.ContainsFunc(m.locks, func(k *lock) bool {
+			return k.excuse != none && k.to.Before(to) && !k.granted.Add(h.Lock+moment).Before(from)
+		})
+	})
+}
+
 func (h *history) surplus(l *life) (n int) {
 	for _, group := range l.twins() {
-		n += len(group) - l.sent
+		n += len(group) - 1
 	}
 	return n
 }

@@ -324,6 +324,34 @@ func TestTwinAfterAFaultIsADuplicatedEndAndNoBreach(t *testing.T) {
 	}
 }
 
+// Two workers have the request for as long as the first one believes in a lock that the broker has ended.
+func TestTwinOfALockThatTheBrokerEndedIsNoBreach(t *testing.T) {
+	t.Parallel()
+	for seconds, holds := range map[float64]bool{1: true, -30: false} { // when the lock was granted
+		w := healthy()
+		w.twin()
+		w.original = sent("slow", -40).note(servicebustest.EventDelivered, seconds).note(servicebustest.EventLockExpired, 20).
+			note(servicebustest.EventDelivered, 20).note(servicebustest.EventCompleted, 40)
+		w.Recorded++
+		w.Faults = []Fault{{Kind: LockEnded, At: at(20), Message: "slow"}}
+		if v := w.judge(); v.Holds() != holds {
+			t.Errorf("granted at %v: broken %q\n%+v", seconds, v.Broken(), v.Lines)
+		}
+	}
+}
+
+// Each message that a sender sends has copies of its own.
+func TestCopiesOfWhatWasSentTwiceAreNoTwins(t *testing.T) {
+	t.Parallel()
+	w := healthy()
+	w.Requests[2] = w.Requests[1]
+	w.bad = sent("slow", 1).note(servicebustest.EventDelivered, 1).note(servicebustest.EventCompleted, 40)
+	w.Dead = nil
+	if v := w.judge(); !v.Holds() || v.DuplicatedEnds != 0 {
+		t.Errorf("broken %q, %d twins\n%+v", v.Broken(), v.DuplicatedEnds, v.Lines)
+	}
+}
+
 // Between the last look at a lock and the write of its call there is time enough for a process to be stopped.
 func TestCallIsOnItsWayWhenItsWorkerStandsStill(t *testing.T) {
 	t.Parallel()
