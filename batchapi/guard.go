@@ -76,10 +76,12 @@ func (g *guard) do(req *http.Request, a *attempt) (*http.Response, error) {
 	// a log line, for each call and whether anyone listens or not.
 	out.URL = &url.URL{Scheme: req.URL.Scheme, Host: req.URL.Host, Path: a.path, RawQuery: a.query}
 	out.Header = maps.Clone(req.Header)
-	out.Header[headerAuthorization] = []string{"Bearer " + token}
+	values := [...]string{"Bearer " + token, ""}
+	out.Header[headerAuthorization] = values[0:1:1]
 	// After the token, which may have taken a while: the service refuses
 	// requests older than 15 minutes.
-	out.Header[headerOCPDate] = []string{formatNow()}
+	values[1] = formatNow()
+	out.Header[headerOCPDate] = values[1:2:2]
 	// Never sent, being empty: it tells net/http that the call may be repeated
 	// where a connection that had served before turns out to be closed. Only a
 	// new connection's failure is the caller's to see.

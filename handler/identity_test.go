@@ -4,6 +4,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/uuid"
 	"pgregory.net/rapid"
 
 	"batchterminator/batchapi"
@@ -15,6 +16,18 @@ var golden = []struct{ host, job, task, identity, id string }{
 	{"contoso.westeurope.batch.azure.com", "weekly:job-1", "t-1", "m-1", "a3a20fb4-dc1f-5d72-b56c-a4ca2d7bcaf1"},
 	{"contoso.westeurope.batch.azure.com", "nightly", "t-1", "", "188773aa-3168-50e1-ad94-4a85a0390271"},
 	{"127.0.0.1:8080", "nightly", "t-1", "M-1", "41af6d87-0269-523e-ba73-1a8a4ba9f508"},
+}
+
+func TestDerivedIDsAreTheLibrarys(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		part := func(name string) string { return rapid.StringN(0, 300, -1).Draw(t, name) }
+		host, job, task, identity := part("host"), part("job"), part("task"), part("identity")
+		name := strings.ToLower(host) + "\n" + strings.ToLower(job) + "\n" + strings.ToLower(task) + "\n" + identity
+		if got, want := deriveRequestID(host, job, task, identity), uuid.NewSHA1(requestNamespace, []byte(name)).String(); got != want {
+			t.Fatalf("%s, the library says %s", got, want)
+		}
+	})
 }
 
 func TestDerivedIDsAreFixed(t *testing.T) {
