@@ -24,10 +24,8 @@ var (
 )
 
 const (
-	// recallLimit bounds the answer of the broker that takes credit back: one round trip. On a slow line it comes behind what the
-	// broker had delivered by then, for which there is time up to recallPatience as long as anything arrives.
-	recallLimit    = time.Second
-	recallPatience = 8 * time.Second
+	// recallLimit bounds the answer of the broker that takes credit back: one round trip.
+	recallLimit = time.Second
 	// mostCredit is what the SDK lends at most, and asks for at most in one receive.
 	mostCredit = 5000
 	// handedOver is what the SDK gets to see for itself what has been read for it.
@@ -170,39 +168,20 @@ func (c *client) renew(ctx context.Context, limit time.Duration, token [16]byte)
 	return c.clock.granted(m.LockedUntil, now.Sub(asked), now), nil
 }
 
-// takeBack takes the credit back that is out. It tells whether the broker has given it up in time and the SDK has seen that. There
-// is no patience once ctx has ended.
-func (c *client) takeBack(ctx context.Context) bool {
-	answered, hurry, begun := c.credit.recall(), ctx.Done(), time.Now()
+// takeBack takes the credit back that is out. It tells whether, within recallLimit, the broker has given it up and the SDK has
+// seen that.
+func (c *client) takeBack() bool {
 	timer := time.NewTimer(recallLimit)
 	defer timer.Stop()
-	for arrived := c.arrivals(); ; {
-		select {
-		case <-answered:
-			sleep(c.ctx, handedOver)
-			return true
-		case <-hurry:
-			hurry = nil
-			timer.Reset(recallLimit)
-		case <-timer.C:
-			now := c.arrivals()
-			if ctx.Err() != nil || now == arrived || time.Since(begun) >= recallPatience {
-				return false
-			}
-			arrived = now
-			timer.Reset(recallLimit)
-		case <-c.ctx.Done():
-			return false
-		}
+	select {
+	case <-c.credit.recall():
+	case <-timer.C:
+		return false
+	case <-c.ctx.Done():
+		return false
 	}
-}
-
-// arrivals counts what has come from the broker, as far as that is known.
-func (c *client) arrivals() uint64 {
-	if c.arrived == nil {
-		return 0
-	}
-	return c.arrived()
+	sleep(c.ctx, handedOver)
+	return true
 }
 
 // recalling tells whether credit is being taken back, or has been and lend has not been called since.
@@ -210,12 +189,12 @@ func (c *client) recalling() bool { return c.credit != nil && c.credit.recalling
 
 // lend ends a recall, so that credit for n messages can be given. It ends a client whose broker does not answer, and one whose
 // SDK takes so much for lent by now that it gives no more.
-func (c *client) lend(ctx context.Context, n int) {
+func (c *client) lend(n int) {
 	if c.credit == nil {
 		return
 	}
 	if c.recalling() {
-		if !c.takeBack(ctx) || !c.credit.resume() {
+		if !c.takeBack() || !c.credit.resume() {
 			c.fail("probe", errKept)
 			return
 		}

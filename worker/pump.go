@@ -192,7 +192,7 @@ func (w *Worker) wish(ctx context.Context, c *client, careful bool) (n int, clos
 	if out > n || c.recalling() {
 		w.collect(c)
 	}
-	if c.lend(ctx, n); c.ctx.Err() != nil {
+	if c.lend(n); c.ctx.Err() != nil {
 		return 0, nil
 	}
 	return n, closing
@@ -225,7 +225,7 @@ func ask(ctx context.Context, c *client, n int, limit time.Duration, closing <-c
 			return
 		}
 		if c.credit != nil {
-			c.takeBack(ctx)
+			c.takeBack()
 		}
 		cancel()
 	}()

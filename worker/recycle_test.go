@@ -153,7 +153,7 @@ func TestReceivesCutShortAtAnyMomentLeaveNoMessageLocked(t *testing.T) {
 		}()
 		receive := func(limit time.Duration, cut <-chan struct{}) {
 			n := 1 + rand.IntN(8)
-			if c.lend(t.Context(), n); c.ctx.Err() != nil {
+			if c.lend(n); c.ctx.Err() != nil {
 				equal(t, "why the client ended", c.causeOf(), "idle")
 				renew()
 			}
