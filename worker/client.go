@@ -184,6 +184,14 @@ func (c *client) takeBack() bool {
 	return true
 }
 
+// arrivals counts what has come from the broker, as far as that is known.
+func (c *client) arrivals() uint64 {
+	if c.arrived == nil {
+		return 0
+	}
+	return c.arrived()
+}
+
 // recalling tells whether credit is being taken back, or has been and lend has not been called since.
 func (c *client) recalling() bool { return c.credit != nil && c.credit.recalling() }
 

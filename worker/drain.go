@@ -16,6 +16,9 @@ const (
 	quietLimit = 250 * time.Millisecond
 	// collectLimit bounds the taking of what is on its way when intake ends.
 	collectLimit = time.Second
+	// slowLimit is collectLimit for a client that has ended, which nobody waits for, as long as anything arrives: a slow line has
+	// yet to bring what the broker has long delivered.
+	slowLimit = 8 * time.Second
 )
 
 // The end of the grace period is divided from its end backwards.
@@ -102,12 +105,17 @@ func (t *tally) result() Report {
 // the link would close over messages on the wire, and their locks would have to expire, which burns a delivery of each. While
 // a gate is closed they would come all the same.
 func (w *Worker) collect(c *client) {
-	collect(c, func(msgs []*azservicebus.ReceivedMessage) { w.admit(c, msgs) })
+	collect(c, collectLimit, func(msgs []*azservicebus.ReceivedMessage) { w.admit(c, msgs) })
+}
+
+// leftovers is collect for a client that has ended.
+func (w *Worker) leftovers(c *client) {
+	collect(c, slowLimit, func(msgs []*azservicebus.ReceivedMessage) { w.admit(c, msgs) })
 }
 
 // collect gives admit what it takes. Where credit cannot be withdrawn it takes what arrives until nothing does; what came
-// longer ago than collectLimit the SDK has given back by itself.
-func collect(c *client, admit func([]*azservicebus.ReceivedMessage)) {
+// longer ago than collectLimit the SDK has given back by itself. It goes on for up to patience while anything arrives.
+func collect(c *client, patience time.Duration, admit func([]*azservicebus.ReceivedMessage)) {
 	owed := c.owed()
 	if owed.real() == 0 {
 		return
@@ -121,11 +129,12 @@ func collect(c *client, admit func([]*azservicebus.ReceivedMessage)) {
 			return
 		}
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), collectLimit)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	for n := owed.real(); n > 0; n = c.owed().real() {
+		before := c.arrivals()
 		msgs, _ := ask(ctx, c, n, limit, end, admit)
-		if admit(msgs); len(msgs) == 0 {
+		if admit(msgs); len(msgs) == 0 && (patience <= collectLimit || ctx.Err() != nil || isOver(end) || c.arrivals() == before) {
 			return
 		}
 	}

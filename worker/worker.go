@@ -147,7 +147,7 @@ func assemble(config Config, connect func() (*connection, error)) *Worker {
 		settling: make(chan struct{}, config.Concurrency+config.Concurrency/4+1),
 	}
 	w.ballast.places = w.handlers
-	w.clients.collect = w.collect
+	w.clients.collect = w.leftovers
 	w.clients.holds = func() bool { _, open := w.drained.deliveries(); return open > 0 }
 	w.watchdog = &watchdog{fetching: &w.fetching, connecting: &w.clients.pulse, stuck: &w.clients.stuck, oldest: w.underway.oldest, overdue: config.MaxLock + longestLock + lifeless, deliveries: w.drained.deliveries, cpu: processorTime, core: processorShare()}
 	w.pump = newPump(config.Concurrency, config.MaxHeldBytes, w.ready.size, config.Gates)

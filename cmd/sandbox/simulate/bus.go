@@ -87,6 +87,9 @@ func next(name string, weight int, kind verdict.Kind, ops []sb.Op, fault func(*r
 // receive hang for five seconds, and while a gate is closed nobody receives for up to five minutes.
 const released = 5*time.Minute + 5*time.Second
 
+// connected is how long a connection lives, more or less.
+const connected = time.Hour
+
 // noted is the last condition of a fault, so that it is asked only when the fault strikes.
 func (s *simulation) noted(name string, kind verdict.Kind) sb.FaultOption {
 	return sb.When(func(c sb.Call) bool {
@@ -96,6 +99,8 @@ func (s *simulation) noted(name string, kind verdict.Kind) sb.FaultOption {
 			f.Kind, f.Until = verdict.Cut, f.At.Add(released)
 		case kind == verdict.LockEnded:
 			f.Message = c.MessageID
+		case c.Op == sb.Connect: // what is done to a connection slows all that goes over it
+			f.Until = f.At.Add(connected)
 		}
 		s.note(f)
 		return true
