@@ -133,8 +133,8 @@ func collect(c *client, patience time.Duration, admit func([]*azservicebus.Recei
 	defer cancel()
 	for n := owed.real(); n > 0; n = c.owed().real() {
 		before := c.arrivals()
-		msgs, _ := ask(ctx, c, n, limit, end, admit)
-		if admit(msgs); len(msgs) == 0 && (patience <= collectLimit || ctx.Err() != nil || isOver(end) || c.arrivals() == before) {
+		msgs, err := ask(ctx, c, n, limit, end, admit)
+		if admit(msgs); len(msgs) == 0 && (!idle(err) || ctx.Err() != nil || isOver(end) || c.arrivals() == before) {
 			return
 		}
 	}
