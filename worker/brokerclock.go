@@ -18,9 +18,8 @@ const (
 
 // brokerClock tells how late the grants of one connection come, though the broker's clock may differ from ours: by a constant,
 // so that the grant whose end seems farthest away came the soonest, and another is as much later as its end seems nearer. What
-// is late has met a standstill of the process or of the network, and its lock may have ended. A grant for much
-// longer than there are tells nothing of others: it may be one broken message. Its methods are safe for concurrent use; the zero
-// value is ready.
+// is late has met a standstill of the process or of the network, and its lock may have ended. A grant for much longer than there
+// are tells nothing of others: it may be one broken message. Its methods are safe for concurrent use; the zero value is ready.
 type brokerClock struct {
 	mu           sync.Mutex
 	last         time.Time     // when the last grant came, under mu

@@ -4,8 +4,8 @@ package worker
 // whereas an abandoned message comes back at once and is dead-lettered by the broker after a few rounds.
 //
 // Copy, then complete, is at-least-once: Service Bus gives the Go SDK no transactions. A crash between the two leaves both.
-// The copy's message id is derived from the request, its original and its number, so that duplicate detection, where the queue has it,
-// drops a twin; twins.go collapses those that this worker can know of; and every call is idempotent anyway.
+// The copy's message id is derived from the request, its original and its number, so that duplicate detection, where the queue
+// has it, drops a twin; twins.go collapses those that this worker can know of; and every call is idempotent anyway.
 
 import (
 	"cmp"

@@ -135,25 +135,21 @@ func TestWorkersThatSeeTheTwinsInAnotherOrderKeepOne(t *testing.T) {
 	t.Parallel()
 	original := newDelivery(nil, message("a", 1))
 	one := copyOf(original, handler.Result{Outcome: handler.JobDisabled}, time.Minute)
-	twins := []*delivery{newDelivery(nil, received(one, 2)), newDelivery(nil, received(one, 3))}
-	workers := []*twinsOf{{}, {}}
+	copies := []*delivery{newDelivery(nil, received(one, 2)), newDelivery(nil, received(one, 3))}
+	workers := []*twins{newTwins(), newTwins()}
+	drops := func(worker, twin int) bool {
+		_, dropped := workers[worker].redundant(copies[twin])
+		return dropped
+	}
 	for i := range workers {
-		workers[i].twins = newTwins()
 		workers[i].suspect(original)
-		if workers[i].drops(twins[i]) {
+		if drops(i, i) {
 			t.Fatal("the first to arrive is dropped")
 		}
 	}
-	if workers[1].drops(twins[0]) || !workers[0].drops(twins[1]) || !workers[1].drops(twins[1]) {
+	if drops(1, 0) || !drops(0, 1) || !drops(1, 1) {
 		t.Error("want the twin with the lower sequence number to stay, wherever it comes, and the other one to go")
 	}
-}
-
-type twinsOf struct{ *twins }
-
-func (t *twinsOf) drops(d *delivery) bool {
-	_, dropped := t.redundant(d)
-	return dropped
 }
 
 // The tries to send one copy share the time at which it is due, so twins mostly come in one receive. Found by review.

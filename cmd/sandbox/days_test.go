@@ -75,3 +75,23 @@ func TestDaysTellApartWhatPassedStoodStillAndFailed(t *testing.T) {
 		}
 	}
 }
+
+// What says nothing is no pass.
+func TestDaysHoldOnlyIfAllAreThereAndFewStoodStill(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		d     days
+		holds bool
+	}{
+		"all passed":         {days{Asked: 100, Seeds: 100, Passed: 100}, true},
+		"two stood still":    {days{Asked: 100, Seeds: 100, Passed: 98, StoodStill: []uint64{1, 2}}, true},
+		"three stood still":  {days{Asked: 100, Seeds: 100, Passed: 97, StoodStill: []uint64{1, 2, 3}}, false},
+		"stopped on its way": {days{Asked: 100, Seeds: 99, Passed: 99}, false},
+		"no result":          {days{Asked: 100}, false},
+		"one failed":         {days{Asked: 100, Seeds: 100, Passed: 99, Failed: []uint64{7}}, false},
+	} {
+		if got := c.d.holds(); got != c.holds {
+			t.Errorf("%s: holds: %v", name, got)
+		}
+	}
+}

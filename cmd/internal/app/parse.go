@@ -51,7 +51,7 @@ func Parse(grammar any, c Command, args []string) (*kong.Context, error) {
 		given = failed.Context
 	}
 	if given != nil {
-		if empty := nothings(given); len(empty) > 0 {
+		if empty := emptyValues(given); len(empty) > 0 {
 			return nil, empty
 		}
 	}
@@ -68,9 +68,9 @@ func Parse(grammar any, c Command, args []string) (*kong.Context, error) {
 	return parsed, problems.err()
 }
 
-// nothings reports what is given without a value. A variable that a script left unset must not take a condition away, nor send
+// emptyValues reports what is given without a value. A variable that a script left unset must not take a condition away, nor send
 // a request to another account.
-func nothings(c *kong.Context) (problems Problems) {
+func emptyValues(c *kong.Context) (problems Problems) {
 	for _, p := range c.Path {
 		var name string
 		switch {

@@ -87,8 +87,8 @@ func next(name string, weight int, kind verdict.Kind, ops []sb.Op, fault func(*r
 // receive hang for five seconds, and while a gate is closed nobody receives for up to five minutes.
 const released = 5*time.Minute + 5*time.Second
 
-// connected is how long a connection lives, more or less.
-const connected = time.Hour
+// connectionLife is how long a connection lives, more or less.
+const connectionLife = time.Hour
 
 // noted is the last condition of a fault, so that it is asked only when the fault strikes.
 func (s *simulation) noted(name string, kind verdict.Kind) sb.FaultOption {
@@ -100,7 +100,7 @@ func (s *simulation) noted(name string, kind verdict.Kind) sb.FaultOption {
 		case kind == verdict.LockEnded:
 			f.Message = c.MessageID
 		case c.Op == sb.Connect: // what is done to a connection slows all that goes over it
-			f.Until = f.At.Add(connected)
+			f.Until = f.At.Add(connectionLife)
 		}
 		s.note(f)
 		return true
