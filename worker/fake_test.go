@@ -34,6 +34,7 @@ type scripted struct {
 	until     map[[16]byte]time.Time
 	sent      []*azservicebus.AMQPAnnotatedMessage
 	log       []string         // operations in order, receives left out
+	completed []int64          // sequence numbers, in order
 	written   []map[string]any // properties that settlements set, refused ones included
 	asked     []int            // how many messages each receive asked for
 	maxLocked int
@@ -151,6 +152,9 @@ func (s *scripted) settle(ctx context.Context, op string, m *azservicebus.Receiv
 	}
 	delete(s.locked, m.LockToken)
 	s.log = append(s.log, op+" "+original.MessageID)
+	if op == "complete" {
+		s.completed = append(s.completed, *original.SequenceNumber)
+	}
 	return hooked
 }
 
@@ -237,6 +241,13 @@ func (s *scripted) operations() []string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return slices.Clone(s.log)
+}
+
+// completions returns the sequence numbers of the messages that were completed, in order.
+func (s *scripted) completions() []int64 {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.completed)
 }
 
 func (s *scripted) clientsMade() int {
