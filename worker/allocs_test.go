@@ -46,9 +46,9 @@ func (s *stockpile) CompleteMessage(context.Context, *azservicebus.ReceivedMessa
 
 // A guard against what is added to each delivery without being noticed; how long one takes is for the benchmarks to say.
 // It measures alone: allocations are counted for the whole process. The least of some runs counts: the runtime and the
-// race detector, which empties pools at random, only ever add.
+// race detector, which empties pools at random, add some.
 func TestDeliveryCostsFewAllocations(t *testing.T) {
-	const most = 30 // 21 to 24 on a quiet machine
+	const most = 34 // 21 to 24 on two processors; 29 to 31 on one, where each message has a receive of its own
 	least := math.Inf(1)
 	for range 5 {
 		least = min(least, allocationsEach(t))

@@ -28,18 +28,17 @@ type morgue struct {
 
 func inMorgue(t *testing.T, queue servicebustest.QueueConfig, test func(t *testing.T, m *morgue), options ...servicebustest.Option) {
 	t.Helper()
-	watchdog := time.AfterFunc(3*time.Minute, func() { panic(t.Name() + ": the bubble hangs") })
-	defer watchdog.Stop()
 	synctest.Test(t, func(t *testing.T) {
 		bus, err := servicebustest.Start(append(options, servicebustest.WithQueue(queueName, queue))...)
 		if err != nil {
 			t.Fatal(err)
 		}
-		m := &morgue{bus: bus, queue: bus.Queue(queueName)}
-		test(t, m)
-		if err := bus.Close(); err != nil {
-			t.Error(err)
-		}
+		defer func() {
+			if err := bus.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		test(t, &morgue{bus: bus, queue: bus.Queue(queueName)})
 	})
 }
 

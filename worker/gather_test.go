@@ -166,27 +166,31 @@ func TestGatheredBytesArriveAsWritten(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(r *rapid.T) {
 		sizes := rapid.SliceOfN(rapid.IntRange(1, gatherLimit), 1, 20).Draw(r, "sizes")
-		c, _, peer := gathering()
-		got := make(chan []byte, 1)
-		go func() {
-			all, _ := io.ReadAll(peer)
-			got <- all
-		}()
-		var want bytes.Buffer
-		for _, n := range sizes {
-			p := make([]byte, n)
-			for i := range p {
-				p[i] = byte(rand.Uint32())
-			}
-			want.Write(p)
-			if _, err := c.Write(p); err != nil {
-				r.Fatal(err)
-			}
-			clear(p) // the SDK uses its buffer again
-		}
-		_ = c.Close()
-		if all := <-got; !bytes.Equal(all, want.Bytes()) {
-			r.Fatalf("%d bytes arrived of %d, or others", len(all), want.Len())
-		}
+		synctest.Test(t, func(*testing.T) { arriveAsWritten(r, sizes) }) // a bubble for each draw: rapid itself looks at the real clock
 	})
+}
+
+func arriveAsWritten(r *rapid.T, sizes []int) {
+	c, _, peer := gathering()
+	got := make(chan []byte, 1)
+	go func() {
+		all, _ := io.ReadAll(peer)
+		got <- all
+	}()
+	var want bytes.Buffer
+	for _, n := range sizes {
+		p := make([]byte, n)
+		for i := range p {
+			p[i] = byte(rand.Uint32())
+		}
+		want.Write(p)
+		if _, err := c.Write(p); err != nil {
+			r.Fatal(err)
+		}
+		clear(p) // the SDK uses its buffer again
+	}
+	_ = c.Close()
+	if all := <-got; !bytes.Equal(all, want.Bytes()) {
+		r.Fatalf("%d bytes arrived of %d, or others", len(all), want.Len())
+	}
 }

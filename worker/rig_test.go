@@ -81,13 +81,15 @@ func (r *rig) start(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
 	go func() { r.report <- r.Run(ctx) }()
-	t.Cleanup(cancel)
+	t.Cleanup(func() { r.end() })
 }
 
 // end stops the worker and returns its report.
 func (r *rig) end() Report {
 	r.stop()
-	return <-r.report
+	report := <-r.report
+	r.report <- report
+	return report
 }
 
 // outcomes returns the outcome of each delivery that was logged, in order.

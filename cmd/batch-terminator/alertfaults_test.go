@@ -30,7 +30,7 @@ func lateThenMany(t *testing.T, s *scene) func() {
 	return func() {
 		slow.Remove()
 		stop()
-		t.Cleanup(s.load(t, 200))
+		t.Cleanup(s.load(t, 60))
 	}
 }
 

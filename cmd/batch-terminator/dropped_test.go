@@ -23,12 +23,7 @@ func (full) Write([]byte) (int, error) { return 0, errors.New("no space left on 
 func TestALogThatCannotBeWrittenIsAMetric(t *testing.T) {
 	t.Parallel()
 	_, env := broker(t)
-	free, err := net.Listen("tcp", "127.0.0.1:0") // the log, which would name the address, is what fails here
-	if err != nil {
-		t.Fatal(err)
-	}
-	address := free.Addr().String()
-	_ = free.Close()
+	address := freeAddress(t) // the log, which would name one, is what fails here
 	ctx, stop := context.WithTimeout(t.Context(), time.Minute)
 	ended := make(chan int, 1)
 	go func() {

@@ -18,7 +18,7 @@ import (
 func TestWorkerThatStoodStillTrustsItsLocksNoMore(t *testing.T) {
 	t.Parallel()
 	s := newSite(t, servicebustest.QueueConfig{}, "CONCURRENCY=4", "READY_BUFFER=1")
-	s.account.OnNext(batchtest.Delay(time.Second), batchtest.Times(4)) // the fifth waits under lock for one of their places
+	s.account.OnNext(batchtest.Delay(4*time.Second), batchtest.Times(4)) // the fifth waits under lock for one of their places
 	s.send(t, "a", "b", "c", "d", "e")
 	frozen := s.start(t)
 	eventually(t, "four calls and five locks", func() bool { return s.account.MaxInFlight() == 4 && s.queue.Counts().Locked == 5 })

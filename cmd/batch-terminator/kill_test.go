@@ -75,7 +75,7 @@ var phases = map[string]phase{
 		return rule.Remove
 	}},
 	"after the answer, before the settlement": {locked: 1, calls: 2, hold: func(t *testing.T, s *site, _ *replica) func() {
-		s.account.OnNext(batchtest.Delay(time.Second))
+		s.account.OnNext(batchtest.Delay(3 * time.Second))
 		s.send(t, "a")
 		eventually(t, "the call", func() bool { return s.account.MaxInFlight() == 1 })
 		rule := s.keep(servicebustest.Connect, servicebustest.Swallow())
@@ -133,7 +133,7 @@ func TestKillAtEachStep(t *testing.T) {
 }
 
 func (p phase) run(t *testing.T) {
-	s := newSite(t, servicebustest.QueueConfig{}, append(p.env, "REDELIVERY_INITIAL=1s")...)
+	s := newSite(t, servicebustest.QueueConfig{}, append(p.env, "REDELIVERY_INITIAL=5s")...)
 	first := s.start(t)
 	heal := p.hold(t, s, first)
 	if n := s.queue.Counts().Locked; n != p.locked {

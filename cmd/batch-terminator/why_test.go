@@ -32,7 +32,7 @@ func TestWhyTellsWhereARequestIsAndWhatComesNext(t *testing.T) {
 		out, _ = d.run(t, exitOK, "why", subject)
 		contains(t, out, "request               j/later\n", "request id            original\n", "before this message   4 attempts, 2 redeliveries\n", "  2026-01-31T17:00:00Z", "first enqueued\n",
 			"throttled: Batch asked to slow down, after 4 attempts\n", "unrecorded: a process died", "draining: the worker is stopping; its settlement was not confirmed\n",
-			"next                  it enters the queue, and is worked on then\n", ", in 59m5", bothComplete)
+			"next                  it enters the queue, and is worked on then\n", ", in 59m", bothComplete)
 	}
 
 	out, _ = d.run(t, exitOK, "why", "j/dead", "-o", "json")

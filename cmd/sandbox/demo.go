@@ -267,6 +267,9 @@ func (d *demo) live(ctx context.Context, stderr io.Writer, meanwhile func(contex
 	defer died(nil)
 	ended := make(chan error, 1)
 	life := verdict.Worker{Started: time.Now()}
+	if d.sabotage.meddle != nil && len(d.registries) == 1 {
+		d.sabotage.meddle(d)
+	}
 	go func() {
 		report, err := process.Run(running)
 		life.Ended = time.Now() // read after ended
@@ -274,9 +277,6 @@ func (d *demo) live(ctx context.Context, stderr io.Writer, meanwhile func(contex
 		died(err)
 		ended <- err
 	}()
-	if d.sabotage.meddle != nil && len(d.registries) == 1 {
-		d.sabotage.meddle(d)
-	}
 	otherErr := meanwhile(alive, process)
 	stopped := time.Now()
 	stop()

@@ -21,7 +21,7 @@ type sabotage struct {
 	tamper roundTripper
 	// settings changes those of the worker, but not what it is judged by.
 	settings func(*app.Settings)
-	// meddle acts beside the first worker.
+	// meddle acts just before the first worker starts.
 	meddle func(*demo)
 }
 
@@ -33,12 +33,12 @@ func (f roundTripper) RoundTrip(req *http.Request) (*http.Response, error) { ret
 func sabotages() []sabotage {
 	return []sabotage{
 		{},
-		{breaks: "P1", tamper: onEvery(50, claimSuccess)},
-		{breaks: "P2", tamper: onEvery(50, claimSuccess)},
+		{breaks: "P1", tamper: onEvery(10, claimSuccess)},
+		{breaks: "P2", tamper: onEvery(10, claimSuccess)},
 		{breaks: "P3", tamper: newIdentity},
-		{breaks: "P4", tamper: onEvery(50, claimRefusal)},
+		{breaks: "P4", tamper: onEvery(10, claimRefusal)},
 		{breaks: "P5", meddle: forgetToSettle},
-		{breaks: "P6", tamper: onEvery(50, terminateTheJob)},
+		{breaks: "P6", tamper: onEvery(10, terminateTheJob)},
 		{breaks: "P7", settings: func(s *app.Settings) { s.Worker.Concurrency *= 4 }},
 	}
 }

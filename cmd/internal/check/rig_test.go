@@ -69,8 +69,6 @@ func (r *rig) Do(req *http.Request) (*http.Response, error) { return r.send(req)
 // inBubble arranges a rig, checks it in virtual time, and hands the report over while the services still run.
 func inBubble(t *testing.T, before, after func(*rig), judge func(t *testing.T, r *rig, report Report)) {
 	t.Helper()
-	watchdog := time.AfterFunc(time.Minute, func() { panic(t.Name() + ": the bubble hangs") })
-	defer watchdog.Stop()
 	synctest.Test(t, func(t *testing.T) {
 		r := newRig()
 		if before != nil {
