@@ -54,6 +54,9 @@ func (h *history) reason(k *lock) (excuse, time.Time) {
 			return ended, k.to
 		}
 	}
+	if h.lostOnTheWire(k, func(f Fault) bool { return f.Message == k.message }) { // whatever else happened later, nobody held it
+		return onTheWire, k.from
+	}
 	for _, w := range h.Workers {
 		if w.killed() && k.covers(w.Ended, 0) && !k.used.After(w.Ended) {
 			return killed, w.Ended
@@ -64,12 +67,17 @@ func (h *history) reason(k *lock) (excuse, time.Time) {
 			return deaf, later(f.At, k.from)
 		}
 	}
-	for _, f := range h.Faults {
-		if f.Kind == Cut && f.concerns(k.message) && k.used.IsZero() && f.touches(k.from, k.from.Add(moment)) {
-			return onTheWire, k.from
-		}
+	if h.lostOnTheWire(k, func(f Fault) bool { return f.concerns(k.message) }) {
+		return onTheWire, k.from
 	}
 	return none, time.Time{}
+}
+
+// lostOnTheWire tells whether a cut of those met the delivery, whose holder was never heard of.
+func (h *history) lostOnTheWire(k *lock, of func(Fault) bool) bool {
+	return k.used.IsZero() && slices.ContainsFunc(h.Faults, func(f Fault) bool {
+		return f.Kind == Cut && of(f) && f.touches(k.from, k.from.Add(moment))
+	})
 }
 
 func (f Fault) concerns(message string) bool { return f.Message == "" || f.Message == message }
