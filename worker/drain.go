@@ -105,22 +105,29 @@ func (t *tally) result() Report {
 // the link would close over messages on the wire, and their locks would have to expire, which burns a delivery of each. While
 // a gate is closed they would come all the same.
 func (w *Worker) collect(c *client) {
-	collect(c, collectLimit, func(msgs []*azservicebus.ReceivedMessage) { w.admit(c, msgs) })
+	collect(c, collectLimit, collectLimit, func(msgs []*azservicebus.ReceivedMessage) { w.admit(c, msgs) })
+}
+
+// recollect is collect for a client that goes on when the broker has given up what is out. It has the time of the recall too:
+// nothing may be waited for without a receive.
+func (w *Worker) recollect(c *client) {
+	collect(c, recallLimit+collectLimit, recallLimit+collectLimit, func(msgs []*azservicebus.ReceivedMessage) { w.admit(c, msgs) })
 }
 
 // leftovers is collect for a client that has ended.
 func (w *Worker) leftovers(c *client) {
-	collect(c, slowLimit, func(msgs []*azservicebus.ReceivedMessage) { w.admit(c, msgs) })
+	collect(c, collectLimit, slowLimit, func(msgs []*azservicebus.ReceivedMessage) { w.admit(c, msgs) })
 }
 
 // collect gives admit what it takes. Where credit cannot be withdrawn it takes what arrives until nothing does; what came
-// longer ago than collectLimit the SDK has given back by itself. It goes on for up to patience while anything arrives.
-func collect(c *client, patience time.Duration, admit func([]*azservicebus.ReceivedMessage)) {
+// longer ago than collectLimit the SDK has given back by itself. A receive without messages takes limit; it goes on for up to
+// patience while anything arrives.
+func collect(c *client, limit, patience time.Duration, admit func([]*azservicebus.ReceivedMessage)) {
 	owed := c.owed()
 	if owed.real() == 0 {
 		return
 	}
-	limit, end := collectLimit, (<-chan struct{})(nil)
+	end := (<-chan struct{})(nil)
 	if c.credit != nil {
 		end = c.credit.recall()
 	} else {

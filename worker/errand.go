@@ -208,7 +208,7 @@ func (r *errand) receive(ctx context.Context) {
 		}
 	}
 	if last != nil && last.ctx.Err() == nil {
-		collect(last, collectLimit, func(msgs []*azservicebus.ReceivedMessage) { r.admit(last, msgs) })
+		collect(last, collectLimit, collectLimit, func(msgs []*azservicebus.ReceivedMessage) { r.admit(last, msgs) })
 	}
 }
 

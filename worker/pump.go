@@ -190,7 +190,7 @@ func (w *Worker) wish(ctx context.Context, c *client, careful bool) (n int, clos
 		n = min(n, 1)
 	}
 	if out > n || c.recalling() {
-		w.collect(c)
+		w.recollect(c)
 	}
 	if c.lend(n); c.ctx.Err() != nil {
 		return 0, nil

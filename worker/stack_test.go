@@ -228,10 +228,15 @@ func (s *stack) deliveries(id string) (delivered, burned int) {
 }
 
 // burned counts the deliveries of all messages that raised a delivery count (P5).
-func (s *stack) burned() (n int) {
+func (s *stack) burned() int {
+	return s.events(servicebustest.EventAbandoned, servicebustest.EventLockExpired)
+}
+
+// events counts what the broker did with the queue's messages.
+func (s *stack) events(kinds ...servicebustest.EventKind) (n int) {
 	for _, m := range s.queue.Ledger() {
 		for _, e := range m.Events {
-			if e.Kind == servicebustest.EventAbandoned || e.Kind == servicebustest.EventLockExpired {
+			if slices.Contains(kinds, e.Kind) {
 				n++
 			}
 		}
