@@ -80,16 +80,21 @@ func newRig(queue *scripted, h Handler, adjust ...func(*Config)) *rig {
 func (r *rig) start(t *testing.T) {
 	ctx, cancel := context.WithCancel(context.Background())
 	r.stop = cancel
-	go func() { r.report <- r.Run(ctx) }()
-	t.Cleanup(func() { r.end() })
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		r.report <- r.Run(ctx)
+	}()
+	t.Cleanup(func() { // for a test that fails: what is left in a bubble panics, and takes the other tests with it
+		cancel()
+		<-ended
+	})
 }
 
 // end stops the worker and returns its report.
 func (r *rig) end() Report {
 	r.stop()
-	report := <-r.report
-	r.report <- report
-	return report
+	return <-r.report
 }
 
 // outcomes returns the outcome of each delivery that was logged, in order.

@@ -64,7 +64,7 @@ func inBubble(t *testing.T, queue servicebustest.QueueConfig, test func(t *testi
 		s := newStack(t, queue, options...)
 		defer s.close(t)
 		s.start(t)
-		defer s.end() // for a test that fails: what is left in a bubble panics, and takes the other tests with it
+		defer s.end() // for a test that fails, as in rig.start
 		test(t, s)
 		s.end()
 		s.holds(t)
