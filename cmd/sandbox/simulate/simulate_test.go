@@ -56,10 +56,11 @@ func TestDaysOfProductionKeepEveryPromise(t *testing.T) {
 // own, which is named here.
 func TestDaysThatFoundBugsStayWell(t *testing.T) {
 	for seed, found := range map[uint64]string{
-		6:   "a lost answer made a condition unmet, and a dead letter of a request that had succeeded: handler, TestAnUnmetConditionMayBeTheRequestsOwnDoing",
-		20:  "a management link was idle for ten minutes, and its end cost all messages that the SDK held: worker, TestEndOfTheManagementLinkEndsTheClientBeforeTheNextRenewal",
-		21:  "one refusal of the right to send was believed for hours, and abandoned messages spent ten deliveries in a moment: worker, TestRightToSendIsAskedForAgain, TestRefusedCopiesDoNotSpendAllDeliveriesBeforeTheWorkerAsksAgain",
-		109: "two renewals and the first call of a new client went unanswered, and the lock ended meanwhile: worker, TestThreeLostAnswersInARowCostNoLock",
+		6:    "a lost answer made a condition unmet, and a dead letter of a request that had succeeded: handler, TestAnUnmetConditionMayBeTheRequestsOwnDoing",
+		20:   "a management link was idle for ten minutes, and its end cost all messages that the SDK held: worker, TestEndOfTheManagementLinkEndsTheClientBeforeTheNextRenewal",
+		21:   "one refusal of the right to send was believed for hours, and abandoned messages spent ten deliveries in a moment: worker, TestRightToSendIsAskedForAgain, TestRefusedCopiesDoNotSpendAllDeliveriesBeforeTheWorkerAsksAgain",
+		109:  "two renewals and the first call of a new client went unanswered, and the lock ended meanwhile: worker, TestThreeLostAnswersInARowCostNoLock",
+		1907: "a receive had ended while the broker's answer was still behind messages, which were taken for credit given up: worker, TestNothingIsLeftToTheSDKWhileASlowLineAnswers",
 	} {
 		t.Run(strconv.FormatUint(seed, 10), func(t *testing.T) {
 			t.Log(found)
