@@ -48,14 +48,14 @@ func (h *history) excuse() {
 
 // reason returns the excuse and since when the worker did not hold the lock any more.
 func (h *history) reason(k *lock) (excuse, time.Time) {
+	if h.lostOnTheWire(k, func(f Fault) bool { return f.Message == k.message }) { // whatever else happened later, nobody held it
+		return onTheWire, k.from
+	}
 	for _, f := range h.Faults {
 		// One without a message met the renewal of a lock that does not exist, with which a worker asks whether the broker is well.
 		if f.Kind == LockEnded && f.Message == k.message && f.touches(k.from, k.to) {
 			return ended, later(f.At, k.from) // also where it only said so: who is told that works on it no more
 		}
-	}
-	if h.lostOnTheWire(k, func(f Fault) bool { return f.Message == k.message }) { // whatever else happened later, nobody held it
-		return onTheWire, k.from
 	}
 	for _, w := range h.Workers {
 		if w.killed() && k.covers(w.Ended, 0) && !k.used.After(w.Ended) {

@@ -287,13 +287,14 @@ func TestOnlyTheLockThatAFaultMetIsExcused(t *testing.T) {
 		"told that it ended, and stopped before": {[]func(*world){fault(Fault{Kind: LockEnded, At: at(20), Message: "plain"}), func(w *world) {
 			w.Workers = []Worker{{Started: start, Stopped: at(50), Ended: at(51)}, {Started: at(60), Stopped: at(100), Ended: at(101)}}
 		}}, Excused{Ended: 1}, 0},
-		"the broker ended another lock":           {[]func(*world){fault(Fault{Kind: LockEnded, At: at(20), Message: "slow"})}, Excused{}, 0},
-		"the broker ended the lock of no message": {[]func(*world){fault(Fault{Kind: LockEnded, At: at(20)})}, Excused{}, 0},
-		"lost, and then it ended no message's":    {[]func(*world){fault(Fault{Kind: Cut, At: at(1), Message: "plain"}), fault(Fault{Kind: LockEnded, At: at(20)})}, Excused{OnTheWire: 1}, 1},
-		"lost, and the broker was deaf later":     {[]func(*world){fault(Fault{Kind: Cut, At: at(1), Message: "plain"}), fault(Fault{Kind: Deaf, At: at(20), Until: at(40)})}, Excused{OnTheWire: 1}, 1},
-		"cut, and the broker was deaf later":      {[]func(*world){fault(Fault{Kind: Cut, At: at(1)}), fault(Fault{Kind: Deaf, At: at(20), Until: at(40)})}, Excused{Deaf: 1}, 0},
-		"killed, and then it ended no message's":  {[]func(*world){kill(20), fault(Fault{Kind: LockEnded, At: at(10)})}, Excused{Killed: 1}, 1},
-		"the broker mended at once":               {[]func(*world){fault(Fault{At: at(20)})}, Excused{}, 0},
+		"the broker ended another lock":            {[]func(*world){fault(Fault{Kind: LockEnded, At: at(20), Message: "slow"})}, Excused{}, 0},
+		"the broker ended the lock of no message":  {[]func(*world){fault(Fault{Kind: LockEnded, At: at(20)})}, Excused{}, 0},
+		"lost, and then it ended no message's":     {[]func(*world){fault(Fault{Kind: Cut, At: at(1), Message: "plain"}), fault(Fault{Kind: LockEnded, At: at(20)})}, Excused{OnTheWire: 1}, 1},
+		"lost, and the broker ended its next lock": {[]func(*world){fault(Fault{Kind: Cut, At: at(1), Message: "plain"}), fault(Fault{Kind: LockEnded, At: at(61), Message: "plain"})}, Excused{OnTheWire: 1}, 1},
+		"lost, and the broker was deaf later":      {[]func(*world){fault(Fault{Kind: Cut, At: at(1), Message: "plain"}), fault(Fault{Kind: Deaf, At: at(20), Until: at(40)})}, Excused{OnTheWire: 1}, 1},
+		"cut, and the broker was deaf later":       {[]func(*world){fault(Fault{Kind: Cut, At: at(1)}), fault(Fault{Kind: Deaf, At: at(20), Until: at(40)})}, Excused{Deaf: 1}, 0},
+		"killed, and then it ended no message's":   {[]func(*world){kill(20), fault(Fault{Kind: LockEnded, At: at(10)})}, Excused{Killed: 1}, 1},
+		"the broker mended at once":                {[]func(*world){fault(Fault{At: at(20)})}, Excused{}, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
